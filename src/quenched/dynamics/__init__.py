@@ -1,0 +1,29 @@
+"""Dynamics: how the state moves, and the one engine that moves it."""
+
+from quenched.dynamics.base import AbstractDynamics
+from quenched.dynamics.batches import IID, AbstractBatches, Epochs, Fresh, Full, Persistent
+from quenched.dynamics.constraints import AbstractConstraint, Free, Spherical
+from quenched.dynamics.gradient import Gradient
+from quenched.dynamics.schedules import AbstractSchedule, ExponentialDecay, PowerLawDecay
+from quenched.dynamics.transforms import AbstractTransform, Momentum, Optax, Plain
+
+__all__ = [
+    "IID",
+    "AbstractBatches",
+    "AbstractConstraint",
+    "AbstractDynamics",
+    "AbstractSchedule",
+    "AbstractTransform",
+    "Epochs",
+    "ExponentialDecay",
+    "Free",
+    "Fresh",
+    "Full",
+    "Gradient",
+    "Momentum",
+    "Optax",
+    "Persistent",
+    "Plain",
+    "PowerLawDecay",
+    "Spherical",
+]

@@ -1,0 +1,1 @@
+"""The ground floor: numerical tools that know no physics."""
