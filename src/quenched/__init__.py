@@ -1,0 +1,62 @@
+"""quenched: a laboratory for the statistical physics of learning. Every system is simulated and solved.
+
+    import quenched as qd
+
+Rooms and functions are imported when they are first used, so that ``import quenched`` costs nothing and changes nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from quenched import data, dynamics, losses, models, observables, plot, records, studies, theory
+    from quenched.dynamics.simulate import simulate
+    from quenched.records.files import load, save
+    from quenched.theory.solve import solve
+
+_ROOMS = ("data", "dynamics", "losses", "models", "observables", "plot", "records", "studies", "theory")
+_FUNCTIONS = {
+    "simulate": "quenched.dynamics.simulate",
+    "solve": "quenched.theory.solve",
+    "load": "quenched.records.files",
+    "save": "quenched.records.files",
+}
+_NAMED_IN_FILES = ("data", "dynamics", "losses", "models", "observables")
+
+__all__ = [
+    "data",
+    "dynamics",
+    "load",
+    "losses",
+    "models",
+    "observables",
+    "plot",
+    "records",
+    "save",
+    "simulate",
+    "solve",
+    "studies",
+    "theory",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"quenched.{name}")
+    if name == "load":
+        # reading resolves names in the table of public classes and imports nothing: the table has to be complete before
+        for room in _NAMED_IN_FILES:
+            importlib.import_module(f"quenched.{room}")
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(_FUNCTIONS[name]), name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("quenched")
+    raise AttributeError(f"module 'quenched' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,12 +1,14 @@
-"""Losses of one sample, ``ell(y, r)``, and output functions ``phi(r)``.
+"""Losses of one sample, ``ell(y, r)``, and scalar functions ``phi(r)``.
 
-``y`` is the label and ``r = w.x/sqrt(d)`` the pre-activation. A loss is a function of both; its derivatives with respect to ``r`` come from
-automatic differentiation unless a class gives closed forms, so that a class with nothing but ``ell`` works in simulation and in theory.
+``y`` is the label and ``r = w.x/sqrt(d)`` the pre-activation. A loss is a function of both; its derivatives with respect to
+``r`` come from automatic differentiation unless a class gives closed forms, so that a class with nothing but ``ell`` works in
+simulation and in theory.
 """
 
 from __future__ import annotations
 
 import abc
+import math
 
 import equinox as eqx
 import jax
@@ -20,11 +22,32 @@ Elementwise = Float[Array, "..."]
 
 
 class AbstractOutput(eqx.Module):
-    """Output function phi(r) of a single-layer network; the prediction is sign(phi(r))."""
+    """A scalar function phi(r), elementwise: the output of a single-layer network, a teacher, or the activation of a hidden unit.
+
+    A subclass needs ``__call__`` only. The predicted class is sign(phi(r)).
+    """
 
     @abc.abstractmethod
     def __call__(self, r: Elementwise) -> Elementwise:
         """phi(r), elementwise."""
+
+    def slope(self, r: Elementwise) -> Elementwise:
+        """d phi / d r."""
+        return jax.jvp(self, (r,), (jnp.ones_like(r),))[1]
+
+    def curvature(self, r: Elementwise) -> Elementwise:
+        """d^2 phi / d r^2."""
+        return jax.jvp(self.slope, (r,), (jnp.ones_like(r),))[1]
+
+    @property
+    def smooth(self) -> bool:
+        """Whether the slope is continuous."""
+        return True
+
+    @property
+    def same_sign(self) -> bool:
+        """Whether sign(phi(r)) = sign(r) for every r, so that it classifies as the linear output does."""
+        return False
 
 
 @public
@@ -34,10 +57,54 @@ class Linear(AbstractOutput):
     def __call__(self, r: Elementwise) -> Elementwise:
         return r
 
+    @property
+    def same_sign(self) -> bool:
+        return True
+
+
+@public
+class Tanh(AbstractOutput):
+    """phi(r) = tanh(r)."""
+
+    def __call__(self, r: Elementwise) -> Elementwise:
+        return jnp.tanh(r)
+
+    @property
+    def same_sign(self) -> bool:
+        return True
+
+
+@public
+class Relu(AbstractOutput):
+    """phi(r) = max(0, r): not smooth, the theory's response needs a smooth function."""
+
+    def __call__(self, r: Elementwise) -> Elementwise:
+        return jnp.where(r > 0, r, 0.0)
+
+    @property
+    def smooth(self) -> bool:
+        return False
+
+
+@public
+class Sign(AbstractOutput):
+    """phi(r) = +1 for r >= 0, -1 below: a perceptron teacher. Its slope vanishes: no gradient passes through it."""
+
+    def __call__(self, r: Elementwise) -> Elementwise:
+        return jnp.where(r >= 0, jnp.ones_like(r), -jnp.ones_like(r))
+
+    @property
+    def smooth(self) -> bool:
+        return False
+
+    @property
+    def same_sign(self) -> bool:
+        return True
+
 
 @public
 class Door(AbstractOutput):
-    """phi(r) = r^2 - L^2: positive outside a door of half-width ``width`` = L > 0.
+    """phi(r) = r^2 - L^2: positive outside a door of half-width ``width`` = L > 0 (default 0.7).
 
     It separates the centre of a three-cluster mixture from its two sides (Mignacco et al. 2020, arXiv:2006.06098).
     """
@@ -78,9 +145,23 @@ class AbstractLoss(eqx.Module):
         """Whether labels are classes +-1."""
         return False
 
+    @property
+    def smooth(self) -> bool:
+        """Whether the slope is continuous in r: where it jumps, the curvature has a delta function that no sample sees."""
+        return True
+
+    @property
+    def max_curvature(self) -> float:
+        """A bound on the curvature over all (y, r); infinite where there is none or none is known."""
+        return math.inf
+
 
 class AbstractMarginLoss(AbstractLoss):
-    """A loss ell(y phi(r)) that depends on the label only through the gap: labels must be +-1."""
+    """A loss ell(h) that depends on the label only through the gap h = y phi(r): labels must be +-1.
+
+    A subclass needs ``of_gap`` only. The derivatives follow from the chain rule, d/dr = y phi' ell',
+    d^2/dr^2 = y phi'' ell' + (y phi')^2 ell''.
+    """
 
     output: AbstractOutput = Linear()
 
@@ -91,8 +172,29 @@ class AbstractMarginLoss(AbstractLoss):
     def of_gap(self, gap: Elementwise) -> Elementwise:
         """The loss as a function of the gap h = y phi(r)."""
 
+    def gap_slope(self, gap: Elementwise) -> Elementwise:
+        """d ell / d h."""
+        return jax.jvp(self.of_gap, (gap,), (jnp.ones_like(gap),))[1]
+
+    def gap_curvature(self, gap: Elementwise) -> Elementwise:
+        """d^2 ell / d h^2."""
+        return jax.jvp(self.gap_slope, (gap,), (jnp.ones_like(gap),))[1]
+
+    @property
+    def max_gap_curvature(self) -> float:
+        """A bound on ``gap_curvature``; infinite where none is known."""
+        return math.inf
+
     def ell(self, y: Elementwise, r: Elementwise) -> Elementwise:
         return self.of_gap(self.gap(y, r))
+
+    def slope(self, y: Elementwise, r: Elementwise) -> Elementwise:
+        return y * self.output.slope(r) * self.gap_slope(self.gap(y, r))
+
+    def curvature(self, y: Elementwise, r: Elementwise) -> Elementwise:
+        gap = self.gap(y, r)
+        through_output = y * self.output.curvature(r) * self.gap_slope(gap)
+        return through_output + (y * self.output.slope(r)) ** 2 * self.gap_curvature(gap)
 
     def gap(self, y: Elementwise, r: Elementwise) -> Elementwise:
         return y * self.output(r)
@@ -100,6 +202,14 @@ class AbstractMarginLoss(AbstractLoss):
     @property
     def classification(self) -> bool:
         return True
+
+    @property
+    def smooth(self) -> bool:
+        return self.output.smooth
+
+    @property
+    def max_curvature(self) -> float:
+        return self.max_gap_curvature if isinstance(self.output, Linear) else math.inf
 
 
 @public
@@ -109,10 +219,20 @@ class Logistic(AbstractMarginLoss):
     def of_gap(self, gap: Elementwise) -> Elementwise:
         return jax.nn.softplus(-gap)
 
+    def gap_slope(self, gap: Elementwise) -> Elementwise:
+        return -jax.nn.sigmoid(-gap)
+
+    def gap_curvature(self, gap: Elementwise) -> Elementwise:
+        return jax.nn.sigmoid(gap) * jax.nn.sigmoid(-gap)
+
+    @property
+    def max_gap_curvature(self) -> float:
+        return 0.25
+
 
 @public
 class QuadraticHinge(AbstractMarginLoss):
-    """ell = max(0, kappa - h)^2 / 2, h = y phi(r): a constraint-satisfaction problem with margin ``margin`` = kappa.
+    """ell = max(0, kappa - h)^2 / 2, h = y phi(r): a constraint-satisfaction problem with margin ``margin`` = kappa (default 1).
 
     The loss vanishes exactly where the constraint h >= kappa holds. Negative margins are allowed (non-convex on the sphere).
     """
@@ -124,6 +244,43 @@ class QuadraticHinge(AbstractMarginLoss):
 
     def of_gap(self, gap: Elementwise) -> Elementwise:
         return 0.5 * jnp.maximum(self.margin - gap, 0.0) ** 2
+
+    def gap_slope(self, gap: Elementwise) -> Elementwise:
+        return -jnp.maximum(self.margin - gap, 0.0)
+
+    def gap_curvature(self, gap: Elementwise) -> Elementwise:
+        return jnp.where(gap < self.margin, jnp.ones_like(gap), jnp.zeros_like(gap))
+
+    @property
+    def max_gap_curvature(self) -> float:
+        return 1.0
+
+
+@public
+class Hinge(AbstractMarginLoss):
+    """ell = max(0, kappa - h), h = y phi(r), margin ``margin`` = kappa (default 1).
+
+    Piecewise linear: ``smooth`` is False. The curvature is returned as zero almost everywhere and misses the delta function at
+    h = kappa, so a theory that needs the response must refuse this loss; the simulation takes it.
+    """
+
+    margin: float = eqx.field(default=1.0, converter=float)
+
+    def __check_init__(self) -> None:
+        checks.finite("margin", self.margin)
+
+    def of_gap(self, gap: Elementwise) -> Elementwise:
+        return jnp.where(gap < self.margin, self.margin - gap, 0.0)
+
+    def gap_slope(self, gap: Elementwise) -> Elementwise:
+        return jnp.where(gap < self.margin, -jnp.ones_like(gap), jnp.zeros_like(gap))
+
+    def gap_curvature(self, gap: Elementwise) -> Elementwise:
+        return jnp.zeros_like(gap)
+
+    @property
+    def smooth(self) -> bool:
+        return False
 
 
 @public
@@ -138,8 +295,22 @@ class Square(AbstractLoss):
     def ell(self, y: Elementwise, r: Elementwise) -> Elementwise:
         return 0.5 * (y - self.output(r)) ** 2
 
+    def slope(self, y: Elementwise, r: Elementwise) -> Elementwise:
+        return (self.output(r) - y) * self.output.slope(r)
+
+    def curvature(self, y: Elementwise, r: Elementwise) -> Elementwise:
+        return self.output.slope(r) ** 2 + (self.output(r) - y) * self.output.curvature(r)
+
     def gap(self, y: Elementwise, r: Elementwise) -> Elementwise:
         return y * self.output(r)
+
+    @property
+    def smooth(self) -> bool:
+        return self.output.smooth
+
+    @property
+    def max_curvature(self) -> float:
+        return 1.0 if isinstance(self.output, Linear) else math.inf
 
 
 @public
@@ -148,3 +319,9 @@ class PhaseRetrievalLoss(AbstractLoss):
 
     def ell(self, y: Elementwise, r: Elementwise) -> Elementwise:
         return 0.25 * (y - r**2) ** 2
+
+    def slope(self, y: Elementwise, r: Elementwise) -> Elementwise:
+        return r * (r**2 - y)
+
+    def curvature(self, y: Elementwise, r: Elementwise) -> Elementwise:
+        return 3 * r**2 - y

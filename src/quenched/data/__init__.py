@@ -1,0 +1,7 @@
+"""Data sets with checksums, and data that a user brings."""
+
+from quenched.data.base import AbstractData, Arrays
+from quenched.data.digits import AbstractDigits, Digits, Mnist
+from quenched.data.mnist import DamagedDataError, MissingDataError
+
+__all__ = ["AbstractData", "AbstractDigits", "Arrays", "DamagedDataError", "Digits", "MissingDataError", "Mnist"]

@@ -4,6 +4,7 @@ from quenched.dynamics.base import AbstractDynamics
 from quenched.dynamics.batches import IID, AbstractBatches, Epochs, Fresh, Full, Persistent
 from quenched.dynamics.constraints import AbstractConstraint, Free, Spherical
 from quenched.dynamics.gradient import Gradient
+from quenched.dynamics.response import PerturbationResponse
 from quenched.dynamics.schedules import AbstractSchedule, ExponentialDecay, PowerLawDecay
 from quenched.dynamics.transforms import AbstractTransform, Momentum, Optax, Plain
 
@@ -23,6 +24,7 @@ __all__ = [
     "Momentum",
     "Optax",
     "Persistent",
+    "PerturbationResponse",
     "Plain",
     "PowerLawDecay",
     "Spherical",

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import abc
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray, PyTree
+from jaxtyping import Array, PRNGKeyArray
 
 from quenched.models.base import AbstractModel, Disorder, Weights
 
-ChainState = PyTree
+# any pytree of arrays; only the dynamics itself knows its structure
+ChainState: TypeAlias = Any
 
 
 class AbstractDynamics(eqx.Module):

@@ -34,11 +34,11 @@ class GradientState(eqx.Module):
 class Gradient(AbstractDynamics):
     """w <- w + optax update of the gradient of  E = scale * sum_mu s_mu(t) loss_mu(w) + ridge/2 |w|^2.
 
-    ``lr`` is a number > 0 or a schedule; ``batches`` the law of the selections s_mu in {0, 1}; with ``normalise_batch=True`` they are
-    {0, 1/b} (the convention of arXiv:2210.06591). ``ridge`` = lambda >= 0 is added once per step, not multiplied by b.
+    ``lr`` is a number > 0 or a schedule; ``batches`` the law of the selections s_mu in {0, 1}; with ``normalise_batch=True``
+    they are {0, 1/b} (the convention of arXiv:2210.06591). ``ridge`` = lambda >= 0 is added once per step, not multiplied by b.
     ``scale`` is the model's: 1 for single-layer models (sum over samples), 1/n for networks. ``temperature`` = T >= 0 adds
-    sqrt(2 T lr) N(0, 1) to every weight and step. ``constraint`` projects after every step.
-    Defaults: lr = 0.2, full batch, no ridge, plain gradient descent, T = 0, no constraint. Physical time is the sum of learning rates.
+    sqrt(2 T lr) N(0, 1) to every weight and step. ``constraint`` projects after every step. Defaults: lr = 0.2, full batch, no
+    ridge, plain gradient descent, T = 0, no constraint. Physical time is the sum of learning rates.
     """
 
     lr: float | AbstractSchedule = 0.2
@@ -60,7 +60,7 @@ class Gradient(AbstractDynamics):
         constraint: AbstractConstraint = Free(),
         normalise_batch: bool = False,
     ):
-        self.lr = lr if isinstance(lr, AbstractSchedule) else float(lr)
+        self.lr = lr if isinstance(lr, AbstractSchedule) else _number("lr", lr)
         self.batches = batches
         self.ridge = ridge
         self.transform = transform
@@ -68,7 +68,7 @@ class Gradient(AbstractDynamics):
         self.constraint = constraint
         self.normalise_batch = normalise_batch
         # whether noise is drawn is a branch of the compiled code, the temperature itself is traced
-        self.thermal = float(temperature) > 0
+        self.thermal = _number("temperature", temperature) > 0
 
     def __check_init__(self) -> None:
         checks.instance("batches", self.batches, AbstractBatches)
@@ -87,6 +87,7 @@ class Gradient(AbstractDynamics):
             raise checks.IncompatibleError(
                 f"Fresh batches need a model that draws samples; {type(model).__name__} has given data"
             )
+        self.constraint.check(model)
 
     def times(self, steps: int) -> np.ndarray:
         rates = learning_rates(self.lr, steps)
@@ -103,6 +104,7 @@ class Gradient(AbstractDynamics):
 
     def init(self, model: Any, weights: Weights, disorder: Disorder, key: PRNGKeyArray) -> GradientState:
         key_batch, key_optimiser = jax.random.split(key)
+        weights = self.constraint.project(weights)
         batch = self.batches.init(key_batch, model.samples(disorder))
         optimiser = own_keys(self._optimiser().init(weights), key_optimiser)
         return GradientState(weights, optimiser, batch, jnp.zeros((), jnp.int32))
@@ -138,6 +140,12 @@ class Gradient(AbstractDynamics):
 
     def weights(self, state: GradientState) -> Weights:
         return state.weights
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, (bool, str)) or value is None:
+        raise checks.ParameterError(f"{name} must be a number, got {value!r}")
+    return float(value)
 
 
 def own_keys(state: PyTree, key: PRNGKeyArray) -> PyTree:

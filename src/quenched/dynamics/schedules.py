@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -14,13 +15,14 @@ from quenched.numerics.precision import Real
 from quenched.records.description import public
 
 Step = int | Int[Array, "..."] | np.ndarray
+Rate = Real | Float[Array, "..."] | np.ndarray
 
 
 class AbstractSchedule(eqx.Module):
     """lr(step) > 0; written with operations that work on NumPy and JAX arrays alike."""
 
     @abc.abstractmethod
-    def __call__(self, step: Step) -> Real | Float[Array, ...]:
+    def __call__(self, step: Step) -> Rate:
         """The learning rate of a step (0-based), elementwise."""
 
 
@@ -37,7 +39,7 @@ class PowerLawDecay(AbstractSchedule):
         checks.positive("scale", self.scale)
         checks.non_negative("exponent", self.exponent)
 
-    def __call__(self, step: Step) -> Real | Float[Array, ...]:
+    def __call__(self, step: Step) -> Rate:
         return self.initial * (1 + step / self.scale) ** (-self.exponent)
 
 
@@ -53,7 +55,7 @@ class ExponentialDecay(AbstractSchedule):
         for name in ("initial", "final", "scale"):
             checks.positive(name, getattr(self, name))
 
-    def __call__(self, step: Step) -> Real | Float[Array, ...]:
+    def __call__(self, step: Step) -> Rate:
         decay = np.exp(-step / self.scale) if isinstance(step, np.ndarray) else jnp.exp(-step / self.scale)
         return self.final + (self.initial - self.final) * decay
 
@@ -65,6 +67,6 @@ def learning_rates(lr: float | AbstractSchedule, steps: int) -> np.ndarray:
     return np.full(steps, float(lr))
 
 
-def rate_at(lr: Real | AbstractSchedule, step: Int[Array, ""]) -> Real | Float[Array, ""]:
+def rate_at(lr: Real | AbstractSchedule, step: Int[Array, ""]) -> Any:
     """The learning rate of one step, inside ``jit``."""
     return lr(step) if isinstance(lr, AbstractSchedule) else lr

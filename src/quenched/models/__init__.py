@@ -1,17 +1,31 @@
 """Models: the quenched disorder and what the state sees of it."""
 
 from quenched.models.base import AbstractLossModel, AbstractModel
-from quenched.models.gaussian import AbstractGaussianModel, Samples
+from quenched.models.from_loss import FromLoss
+from quenched.models.gaussian import AbstractGaussianModel
 from quenched.models.gaussian_mixture import GaussianMixture
+from quenched.models.phase_retrieval import PhaseRetrieval
+from quenched.models.random_labels import RandomLabels
+from quenched.models.single_layer import AbstractSingleLayer, Samples
+from quenched.models.single_layer_data import SingleLayerData
 from quenched.models.start import AbstractStart, GaussianStart, SphericalStart
+from quenched.models.teacher_student import TeacherStudent
+from quenched.models.two_layer import TwoLayerNetwork
 
 __all__ = [
     "AbstractGaussianModel",
     "AbstractLossModel",
     "AbstractModel",
+    "AbstractSingleLayer",
     "AbstractStart",
+    "FromLoss",
     "GaussianMixture",
     "GaussianStart",
+    "PhaseRetrieval",
+    "RandomLabels",
     "Samples",
+    "SingleLayerData",
     "SphericalStart",
+    "TeacherStudent",
+    "TwoLayerNetwork",
 ]

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import abc
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from quenched.numerics import checks
 
-Disorder = PyTree
-Weights = PyTree
+# any pytree of arrays; only the model itself knows its structure
+Disorder: TypeAlias = Any
+Weights: TypeAlias = Any
 
 
 class AbstractModel(eqx.Module):
     """Quenched disorder and the order parameters of a state in it.
 
-    Fields are Python numbers and components. ``prepare`` and ``sizes`` run outside ``jit`` on the concrete model; the other methods run
-    inside ``jit`` with static sizes and traced fields.
+    Fields are Python numbers and components. ``prepare`` and ``sizes`` run outside ``jit`` on the concrete model; the other
+    methods run inside ``jit`` with static sizes and traced fields.
     """
 
     def prepare(self) -> AbstractModel:
         """The model ready to be traced: data that lie in files are loaded here, once. Default: the model itself."""
         return self
+
+    def cautions(self, rule: Any) -> list[str]:
+        """Sentences about what will probably go wrong with this rule although every value is legal. Default: none."""
+        return []
 
     @abc.abstractmethod
     def sizes(self, size: int | None) -> tuple[int, ...]:
@@ -71,7 +76,7 @@ def data_product(x: Any, w: Float[Array, " d"]) -> Float[Array, " n"]:
 
 def squared_norm(weights: Weights) -> Float[Array, ""]:
     """|w|^2 summed over every array of a pytree."""
-    return sum((jnp.sum(leaf**2) for leaf in jax.tree.leaves(weights)), start=jnp.zeros(()))
+    return jnp.asarray(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(weights)))
 
 
 def dimension(weights: Weights) -> int:

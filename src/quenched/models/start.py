@@ -58,7 +58,10 @@ class GaussianStart(AbstractStart):
 
 @public
 class SphericalStart(AbstractStart):
-    """A point of the sphere |w|^2 = d with overlap m0: the start for a spherical constraint; -1 < m0 < 1 (default 0)."""
+    """A point of the sphere |w|^2 = d with overlap m0: the start for a spherical constraint; -1 < m0 < 1 (default 0).
+
+    With several special directions only m0 = 0 is on the sphere for every number of them, and models refuse another value.
+    """
 
     overlap: float = eqx.field(default=0.0, converter=float)
 
@@ -78,4 +81,14 @@ class SphericalStart(AbstractStart):
         noise = jax.random.normal(key, (d,), directions.dtype)
         noise = noise - (directions @ noise) @ directions / d
         noise = noise * jnp.sqrt(jnp.asarray(1.0 - self.overlap**2, noise.dtype) * d / jnp.sum(noise**2))
-        return self.overlap * directions[0] + noise
+        return self.overlap * directions.sum(0) + noise
+
+
+def symmetric_start(start: AbstractStart) -> list[str]:
+    """A caution for a start with overlap 0 in a problem that is symmetric under w -> -w."""
+    if float(start.mean_overlap) != 0:
+        return []
+    return [
+        "start has overlap 0 in a problem symmetric under w -> -w: the infinite-size theory keeps m = 0 for ever, a finite "
+        "system leaves it after a time of order log d; give the start an overlap to compare the two"
+    ]

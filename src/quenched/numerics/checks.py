@@ -11,6 +11,10 @@ class QuenchedError(Exception):
     """Base class of every error that the library raises on purpose."""
 
 
+class QuenchedWarning(UserWarning):
+    """A legal request whose outcome may surprise: an unstable step, a start on a symmetric manifold."""
+
+
 class ParameterError(QuenchedError, ValueError):
     """A parameter has a value outside its admissible range."""
 

@@ -14,7 +14,7 @@ def two_cluster_error(overlap: Float[Array, ...], norm: Float[Array, ...], noise
 
     Source: arXiv:2006.06098.
     """
-    return 0.5 * erfc(overlap / jnp.sqrt(2 * noise * norm))
+    return 0.5 * erfc(_over(overlap, jnp.sqrt(2 * noise * norm)))
 
 
 def three_cluster_error(overlap: Float[Array, ...], norm: Float[Array, ...], noise: Real, width: Real) -> Float[Array, ...]:
@@ -25,9 +25,14 @@ def three_cluster_error(overlap: Float[Array, ...], norm: Float[Array, ...], noi
     Source: arXiv:2006.06098.
     """
     s = jnp.sqrt(2 * noise * norm)
-    return 0.5 * erfc(width / s) + 0.25 * (erf((width - overlap) / s) + erf((width + overlap) / s))
+    return 0.5 * erfc(width / s) + 0.25 * (erf(_over(width - overlap, s)) + erf(_over(width + overlap, s)))
 
 
 def teacher_error(overlap: Float[Array, ...], norm: Float[Array, ...]) -> Float[Array, ...]:
     """Error of a student perceptron of a sign teacher, arccos(m / sqrt(C)) / pi (teacher norm |v|^2 = d)."""
-    return jnp.arccos(jnp.clip(overlap / jnp.sqrt(norm), -1.0, 1.0)) / jnp.pi
+    return jnp.arccos(jnp.clip(_over(overlap, jnp.sqrt(norm)), -1.0, 1.0)) / jnp.pi
+
+
+def _over(a: Float[Array, ...], s: Float[Array, ...]) -> Float[Array, ...]:
+    """a/s with 0/0 = 0: weights that vanish (a start of variance 0) guess."""
+    return jnp.where(a == 0, 0.0, a / s)

@@ -1,0 +1,23 @@
+"""Records: components as JSON, Datasets with labels and provenance, files."""
+
+from quenched.records.datasets import dataset, provenance, rebuild
+from quenched.records.description import UnknownClassError, build, canonical_json, describe, public
+from quenched.records.files import DamagedFileError, load, save
+from quenched.records.labels import LABELS, Label, register_label
+
+__all__ = [
+    "LABELS",
+    "DamagedFileError",
+    "Label",
+    "UnknownClassError",
+    "build",
+    "canonical_json",
+    "dataset",
+    "describe",
+    "load",
+    "provenance",
+    "public",
+    "rebuild",
+    "register_label",
+    "save",
+]

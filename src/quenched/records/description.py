@@ -48,6 +48,11 @@ def public_name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
+def is_public(name: str) -> bool:
+    """Whether a name found in a file is in the table."""
+    return name in _PUBLIC
+
+
 def describe(value: Any) -> Any:
     """JSON-ready description of a component or a plain value. NaN and infinity are refused."""
     if value is None or isinstance(value, (bool, str)):

@@ -1,0 +1,1 @@
+"""Straightforward implementations by other means, to measure against."""

@@ -1,0 +1,40 @@
+"""Timing in turn: competitors run A B A B ..., so that a drift of the machine's speed hits all of them alike."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+
+def in_turn(jobs: Mapping[str, Callable[[], object]], repeats: int = 5) -> dict[str, float]:
+    """Median seconds of each job over ``repeats`` rounds, after one uncounted round."""
+    seconds: dict[str, list[float]] = {name: [] for name in jobs}
+    for round_ in range(repeats + 1):
+        for name, job in jobs.items():
+            begin = time.perf_counter()
+            job()
+            if round_:
+                seconds[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def machine() -> str:
+    """One line: processor, cores in use, load, versions."""
+    import jax
+    import numpy
+    import torch
+
+    processor = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        processor = names[0] if names else processor
+    load = os.getloadavg()[0]
+    return (
+        f"{processor}, {len(os.sched_getaffinity(0))} cores in use, load {load:.2f} at the start, Python {platform.python_version()}, "
+        f"jax {jax.__version__}, numpy {numpy.__version__}, torch {torch.__version__}"
+    )

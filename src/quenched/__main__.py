@@ -1,0 +1,5 @@
+"""``python -m quenched`` is the command line."""
+
+from quenched.cli import console
+
+console()

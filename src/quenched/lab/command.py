@@ -1,0 +1,91 @@
+"""The commands ``run`` and ``verify``, from words to an exit status."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from jsonargparse import ArgumentError
+from rich.console import Console
+from rich.markup import escape
+
+from quenched.lab import options, registry, tables
+from quenched.lab.run import Outcome, check_folder, run, write
+from quenched.lab.verify import verify
+from quenched.numerics.checks import ParameterError
+from quenched.studies.base import Study
+
+
+def run_command(study: type[Study], words: list[str]) -> int:
+    """``quenched run``: parse, compute, judge the claims, write, and say where everything is."""
+    chosen = _parsed(study, words)
+    check_folder(chosen.out)
+    terminal = tables.console()
+    outcome = run(chosen.study, seed=chosen.seed, progress=terminal.is_terminal)
+    if chosen.claims != "none":
+        with terminal.status("claims") as status:
+            rows, skipped = verify([study], slow=chosen.claims == "all", report=lambda line: status.update(escape(line)))
+        outcome = Outcome(outcome.study, outcome.tree, outcome.figures, rows)
+        if rows:
+            terminal.print(tables.terminal(rows))
+        if skipped:
+            terminal.print(f"{skipped} slow claims not judged: quenched verify {study.name} --slow")
+    for kind, paths in write(outcome, chosen.out).items():
+        for path in paths:
+            # plain print: a path must stay on one line, to be copied
+            print(f"{kind:8} {path}")
+    return 0
+
+
+def verify_command(names: Sequence[str], *, slow: bool) -> int:
+    """``quenched verify``: judge claims, print the table; 1 if one fails or a registered study is broken."""
+    terminal, errors = tables.console(), Console(stderr=True)
+    studies, broken = [], False
+    for name in names or registry.registered():
+        try:
+            studies.append(registry.load(name))
+        except registry.BrokenStudyError as error:
+            broken = True
+            errors.print(f"quenched: {error}", markup=False, highlight=False, soft_wrap=True)
+    with errors.status("claims") as status:
+        rows, skipped = verify(studies, slow=slow, report=lambda line: status.update(escape(line)))
+    for study in studies:
+        if own := [row for row in rows if row.study == study.name]:
+            terminal.print(tables.terminal(own))
+    failed = sum(not row.passed for row in rows)
+    terminal.print(f"{len(rows) - failed} of {len(rows)} claims pass" + (f"; {skipped} slow ones skipped (--slow)" if skipped else ""))
+    return 1 if failed or broken else 0
+
+
+def _parsed(study: type[Study], words: list[str]) -> options.RunOptions:
+    """Every kind of bad input becomes a ``ParameterError`` (or stays the library's own error)."""
+    try:
+        return options.parse_run(study, _scale(words), words)
+    except ArgumentError as error:
+        raise ParameterError(options.one_line(str(error))) from error
+    except (ValueError, TypeError) as error:
+        if type(error).__module__.startswith("quenched."):
+            raise
+        raise ParameterError(str(error)) from error
+
+
+def _scale(words: list[str]) -> str:
+    """The preset is needed before the parser can be built: from the command line, else from the configuration file."""
+    first = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
+    first.add_argument("--scale")
+    first.add_argument("--config", type=Path)
+    try:
+        known, _ = first.parse_known_args(words)
+    except argparse.ArgumentError as error:
+        raise ParameterError(str(error)) from error
+    if known.scale:
+        return known.scale
+    if known.config is None:
+        return "quick"
+    try:
+        content = yaml.safe_load(known.config.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ParameterError(f"config {known.config} cannot be read: {error}") from error
+    return str(content.get("scale", "quick")) if isinstance(content, dict) else "quick"

@@ -1,0 +1,74 @@
+"""Quadrature: nodes and weights for the laws that averages are taken over. Sums of ``weights * f(nodes)``, weights add to 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Float
+from scipy.linalg import eigh_tridiagonal
+from scipy.special import roots_hermitenorm
+
+from quenched.numerics import checks
+
+Rule = tuple[Float[np.ndarray, " q"], Float[np.ndarray, " q"]]
+
+
+def normal(order: int = 61) -> Rule:
+    """Gauss-Hermite rule of N(0, 1): exact for polynomials of degree 2 ``order`` - 1.
+
+    For integrands with a kink or a jump use ``normal_panels``: there Gauss-Hermite converges like a power of the order only.
+    """
+    checks.integer_at_least("order", order, 1)
+    nodes, weights = roots_hermitenorm(order)
+    return nodes, weights / weights.sum()
+
+
+def normal_panels(breaks: Sequence[float] = (), *, limit: float = 9.0, order: int = 48, panels: int = 4) -> Rule:
+    """Composite Gauss-Legendre rule of N(0, 1) with panel ends at the ``breaks``, spectrally accurate between them.
+
+    The line is cut at +-``limit`` (the mass beyond 9 is 2e-19) and at every break; each piece is divided into ``panels``
+    equal panels of ``order`` nodes. The number of nodes depends on the number of breaks only, wherever these lie, so that
+    compiled code can be reused.
+    """
+    checks.positive("limit", limit)
+    checks.integer_at_least("order", order, 1)
+    checks.integer_at_least("panels", panels, 1)
+    ends = np.concatenate([[-limit], np.sort(np.clip(np.asarray(breaks, float), -limit, limit)), [limit]])
+    cuts = np.concatenate([np.linspace(a, b, panels, endpoint=False) for a, b in pairwise(ends)] + [ends[-1:]])
+    x, w = np.polynomial.legendre.leggauss(order)
+    half = np.diff(cuts)[:, None] / 2
+    nodes = cuts[:-1, None] + half * (1 + x)
+    weights = half * w * np.exp(-(nodes**2) / 2) / np.sqrt(2 * np.pi)
+    return nodes.ravel(), weights.ravel()
+
+
+def marchenko_pastur(ratio: float, variance: float = 1.0, order: int = 256) -> Rule:
+    """Gauss rule of the Marchenko-Pastur law: the spectrum of Z^T Z/d, Z an n x d matrix of independent entries of ``variance``.
+
+    ``ratio`` = n/d > 0. For ratio < 1 the first node is the atom at 0 with its mass 1 - ratio. The bulk has support variance
+    (1 -+ sqrt(ratio))^2; its orthogonal polynomials have constant recurrence coefficients, so that the nodes are the
+    eigenvalues of a tridiagonal matrix. Exact for polynomials of degree 2 ``order`` - 1, geometrically convergent for
+    functions analytic on the support.
+    """
+    checks.positive("ratio", ratio)
+    checks.positive("variance", variance)
+    checks.integer_at_least("order", order, 1)
+    # the non-zero eigenvalues are those of Z Z^T/d, the same law with the inverse ratio, which has no atom
+    rate, jump, mass = (ratio, variance, 1.0) if ratio >= 1 else (1 / ratio, ratio * variance, ratio)
+    diagonal = np.full(order, jump * (1 + rate))
+    diagonal[0] = jump * rate
+    nodes, vectors = eigh_tridiagonal(diagonal, np.full(order - 1, jump * np.sqrt(rate)))
+    # rounding may put the smallest node of the hard edge (ratio = 1) below zero
+    nodes, weights = np.maximum(nodes, 0.0), mass * vectors[0] ** 2
+    if ratio < 1:
+        nodes, weights = np.concatenate([[0.0], nodes]), np.concatenate([[1 - ratio], weights])
+    return nodes, weights
+
+
+def marchenko_pastur_edges(ratio: float, variance: float = 1.0) -> tuple[float, float]:
+    """The two ends of the bulk, variance (1 -+ sqrt(ratio))^2."""
+    checks.positive("ratio", ratio)
+    checks.positive("variance", variance)
+    return variance * (1 - ratio**0.5) ** 2, variance * (1 + ratio**0.5) ** 2

@@ -1,0 +1,62 @@
+"""Long name, symbol, units and axes of the variables that a Dataset may hold: one table for simulation, theory and plots."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from quenched.numerics.checks import ParameterError
+
+
+class Label(NamedTuple):
+    """``symbol`` is LaTeX without dollars; ``units`` is "1" for pure numbers.
+
+    ``dims`` names the axes of the variable that follow (disorder, replica, t); a variable with fewer axes uses the first ones.
+    """
+
+    long_name: str
+    symbol: str
+    units: str = "1"
+    dims: tuple[str, ...] = ()
+
+
+LABELS: dict[str, Label] = {
+    "t": Label("time (sum of learning rates)", "t"),
+    "t_prime": Label("earlier time (sum of learning rates)", "t'"),
+    "step": Label("step", "k"),
+    "step_prime": Label("earlier step", "k'"),
+    "waiting": Label("waiting time", "t_w"),
+    "lag": Label("lag", r"t - t_w"),
+    "disorder": Label("disorder sample", "a"),
+    "replica": Label("replica", "r"),
+    "overlap": Label("overlap with the signal", "m", dims=("direction",)),
+    "norm": Label("squared norm per weight", "C(t,t)"),
+    "loss": Label("training loss", r"\langle\ell\rangle"),
+    "train_error": Label("training error", r"\epsilon_{\mathrm{train}}"),
+    "test_error": Label("test error", r"\epsilon"),
+    "correlation": Label("correlation", "C(t,t')", dims=("t_prime",)),
+    "response": Label("response", "R(t,t')", dims=("t_prime",)),
+    "replica_correlation": Label("correlation between replicas", "C_{12}(t,t')", dims=("t_prime",)),
+    "replica_distance": Label("squared distance between replicas per weight", r"|w^1-w^2|^2/N"),
+    "noise_kernel": Label("noise kernel", "M(t,t')", dims=("t_prime",)),
+    "response_kernel": Label("response kernel", r"\Gamma(t,t')", dims=("t_prime",)),
+    "half_displacement": Label("half mean-square displacement", "B(t,t_w)"),
+    "integrated_response": Label("integrated response", r"\chi(t,t_w)"),
+    "temperature": Label("effective temperature", r"T_{\mathrm{eff}}"),
+    "weights": Label("weights", "w", dims=("parameter",)),
+    "gaps": Label("gap of a sample", "h", dims=("sample",)),
+    "stop_step": Label("step at which the stop condition was met (-1: never)", r"k_{\mathrm{stop}}"),
+    "first_bad_step": Label("first step with non-finite weights (-1: never)", r"k_{\mathrm{bad}}"),
+}
+
+
+def register_label(name: str, label: Label) -> None:
+    """Add the label of a variable; a second registration must say the same."""
+    if LABELS.get(name, label) != label:
+        raise ParameterError(f"the label of {name!r} is taken by {LABELS[name]}")
+    LABELS[name] = label
+
+
+def trailing_dims(name: str, count: int) -> tuple[str, ...]:
+    """Names of the ``count`` axes of a variable that follow the sample and time axes."""
+    known = LABELS[name].dims if name in LABELS else ()
+    return known[:count] + tuple(f"{name}_axis{k}" for k in range(len(known), count))

@@ -1,0 +1,113 @@
+"""The study: learning curves of full-batch, stochastic and persistent gradient descent, theory through simulation."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import ClassVar
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+import quenched.dynamics as dynamics
+import quenched.theory as theory
+from quenched.dynamics import IID, AbstractBatches, Full, Gradient, Persistent
+from quenched.losses import Door, Logistic
+from quenched.models import AbstractGaussianModel, GaussianMixture, GaussianStart
+from quenched.numerics import checks
+from quenched.observables import gaps
+from quenched.studies.base import Study
+from quenched.studies.claims import Claim
+from quenched.studies.rules import beside, with_batches
+
+
+@dataclasses.dataclass(frozen=True)
+class SgdGaussianMixture(Study):
+    """One model, one rule and other batch processes beside it: m, C, losses and errors against time, and the two-time functions."""
+
+    name: ClassVar[str] = "sgd-gaussian-mixture"
+    title: ClassVar[str] = "Learning curves of SGD on a high-dimensional Gaussian mixture, exact at finite learning rate"
+    paper: ClassVar[str] = (
+        "F. Mignacco, F. Krzakala, P. Urbani, L. Zdeborová, Dynamical mean-field theory for stochastic gradient descent in "
+        "Gaussian mixture classification, NeurIPS 2020, arXiv:2006.06098"
+    )
+    equations: ClassVar[tuple[str, ...]] = (
+        r"w(t+1) = w(t) - \eta [\lambda w(t) + d^{-1/2} \sum_\mu s_\mu(t) \ell'(y_\mu, r_\mu(t)) x_\mu],  r_\mu = w \cdot x_\mu / \sqrt{d}",
+        r"r = m \zeta + \sqrt{\Delta} h,  f = s \ell'(y, r),  M(t,t') = \alpha <f(t) f(t')>,  g ~ N(0, M)",
+        r"h(t+1) = (1 - \eta\lambda) h(t) - \eta [\sqrt{\Delta} (g(t) + f(t)) + \Delta \sum_{u \le t} \Gamma(t,u) h(u)]",
+        r"m(t+1) = (1 - \eta\lambda) m(t) - \eta \alpha <f(t) \zeta>",
+    )
+
+    model: AbstractGaussianModel = GaussianMixture(alpha=2.0, noise=0.5)
+    """The data, the loss and the start."""
+    rule: Gradient = Gradient(lr=0.2, batches=Persistent(fraction=0.3, time=1.0))
+    """The gradient rule."""
+    compare: tuple[AbstractBatches, ...] = (Full(), IID(fraction=0.3))
+    """Batch processes shown beside that of the rule."""
+    steps: int = 100
+    """Number of steps."""
+    size: int = 500
+    """Dimension d of the simulation."""
+    disorder: int = 8
+    """Number of simulated data sets."""
+    samples: int = 4096
+    """Trajectories per run of the theory."""
+    runs: int = 4
+    """Independent runs of the theory."""
+
+    def check(self) -> None:
+        for name, low in (("steps", 2), ("size", 2), ("disorder", 2), ("samples", 2), ("runs", 2)):
+            checks.integer_at_least(name, getattr(self, name), low)
+
+    @classmethod
+    def presets(cls) -> Mapping[str, Study]:
+        three = GaussianMixture(
+            alpha=3.0, noise=0.05, clusters=3, loss=Logistic(output=Door(width=0.7)), start=GaussianStart(overlap=0.2, variance=0.1)
+        )
+        late = GaussianMixture(alpha=2.0, noise=0.5, start=GaussianStart(variance=5.0))
+        return {
+            "quick": cls(),
+            "three-clusters": cls(model=three, steps=60),
+            "large-start": cls(model=late, steps=150),
+            "paper": cls(steps=300, size=2000, disorder=16, samples=16384, runs=8),
+            "paper-three-clusters": cls(model=three, steps=150, size=2000, disorder=16, samples=16384, runs=8),
+        }
+
+    def rules(self) -> tuple[Gradient, ...]:
+        """The rule, preceded by the ones it is compared with."""
+        return (*(with_batches(self.rule, batches) for batches in self.compare), self.rule)
+
+    def theory(self, seed: int, progress: bool) -> xr.Dataset:
+        return beside(
+            self.rules(),
+            lambda rule: theory.solve(
+                self.model, rule, steps=self.steps, method="sampled", samples=self.samples, runs=self.runs, seed=seed, final_gaps=True
+            ),
+        )
+
+    def experiment(self, seed: int, progress: bool) -> xr.Dataset:
+        return beside(
+            self.rules(),
+            lambda rule: dynamics.simulate(
+                self.model,
+                rule,
+                steps=self.steps,
+                size=self.size,
+                disorder=self.disorder,
+                seed=seed,
+                two_time=True,
+                final={"gap": gaps.sample_gaps},
+                progress=progress,
+            ),
+        )
+
+    def figures(self, tree: xr.DataTree) -> Mapping[str, Figure]:
+        from quenched.studies.sgd_gaussian_mixture import figures
+
+        return figures.draw(self, tree)
+
+    @classmethod
+    def claims(cls) -> tuple[Claim, ...]:
+        from quenched.studies.sgd_gaussian_mixture import claims
+
+        return claims.CLAIMS

@@ -1,0 +1,1 @@
+"""Theory: closed equations for the order parameters, one solver per kind of equation."""

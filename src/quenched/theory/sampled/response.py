@@ -1,0 +1,84 @@
+"""Response: fields on the pre-activation that estimate the kernel Gam, and the response of a weight that follows from Gam."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.scipy.linalg import solve_triangular
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from quenched.numerics.mixing import hadamard_row, walsh_hadamard
+
+Tangent = Float[Array, "replica field n"]
+
+
+class SignProbes(eqx.Module):
+    """Random fields e(t) = +-1 per trajectory: <x(t) e(s)> estimates dx(t)/de(s) for every s at once.
+
+    e(s) is row s of the Hadamard matrix with random signs per trajectory, so the fields of different times are exactly orthogonal: there is
+    no noise at all where the curvature is the same for all trajectories. The average over trajectories for all s is one fast
+    transform and nothing is stored. New signs every N steps. ``signs``: (replica, probe, epoch, N).
+    """
+
+    signs: Float[Array, "replica field epoch n"]
+
+    @classmethod
+    def draw(cls, key: PRNGKeyArray, replicas: int, probes: int, rows: int, n: int, dtype: Any) -> SignProbes:
+        """Independent fields for every replica and probe, for at least ``rows`` steps."""
+        return cls(jax.random.rademacher(key, (replicas, probes, -(-rows // n), n), dtype))
+
+    def field(self, t: Int[Array, ""]) -> Tangent:
+        """e(t)."""
+        n = self.signs.shape[-1]
+        return self.signs[:, :, t // n] * hadamard_row(t, n, self.signs.dtype)
+
+    def project(self, x: Tangent, rows: int) -> Float[Array, " rows"]:
+        """<x e(s)> for s = 0, ..., rows - 1, averaged over trajectories, probes and replicas."""
+        n = x.shape[-1]
+        signed = jnp.mean(self.signs * x[:, :, None], axis=(0, 1))
+        return (walsh_hadamard(signed).reshape(-1) / n)[:rows]
+
+
+class Impulses(eqx.Module):
+    """One unit field per step: field s acts at time s only, so that its tangent is the exact derivative of every trajectory."""
+
+    shape: tuple[int, int, int]
+
+    def field(self, t: Int[Array, ""]) -> Tangent:
+        """1 in the field of step t, for every trajectory."""
+        return jnp.broadcast_to((jnp.arange(self.shape[1]) == t)[:, None].astype(jnp.float32), self.shape)
+
+    def project(self, x: Tangent, rows: int) -> Float[Array, " rows"]:
+        """<dx/de(s)>, averaged over trajectories and replicas."""
+        return jnp.mean(x, axis=(0, 2))[:rows]
+
+
+def weight_response(
+    kernel: Float[Array, "t t"],
+    rates: Float[Array, " t"],
+    ridge: Float[Array, ""],
+    delta: Float[Array, ""],
+    decay: Float[Array, ""],
+    scale: Float[Array, " t"],
+) -> Float[Array, "t t"]:
+    """R(t, s), the response of a weight at step t to lr_s F(s), from the kernel Gam(t, u), u <= t, of the samples.
+
+    With velocity v, momentum ``decay`` = beta and projection factor ``scale`` = k (1 without constraint),
+
+        v(t+1, s) = beta v(t, s) + lam R(t, s) + Delta sum_{u <= t} Gam(t, u) R(u, s) - 1[s = t]/lr_t,
+        R(t+1, s) = k_t [ R(t, s) - lr_t v(t+1, s) ],        R(0, s) = v(0, s) = 0.
+
+    The recursion is one lower triangular linear system; R(s+1, s) = k_s and R(t, s) = 0 for t <= s.
+    """
+    n = rates.shape[0]
+    steps = jnp.arange(n)
+    lag = steps[:, None] - steps[None, :]
+    inertia = jnp.where(lag >= 0, decay ** jnp.maximum(lag, 0), 0.0) * rates[:, None]
+    pull = inertia @ (ridge * jnp.eye(n) + delta * kernel)
+    # unknowns are the rows 1, ..., n of R: the column of time u belongs to unknown u - 1
+    matrix = jnp.diag(1 / scale) - jnp.eye(n, k=-1) + jnp.pad(pull[:, 1:], ((0, 0), (0, 1)))
+    rows = solve_triangular(matrix, inertia / rates, lower=True)
+    return jnp.concatenate([jnp.zeros((1, n), rows.dtype), rows[:-1]])
