@@ -73,7 +73,7 @@ def table() -> str:
     """Markdown table of all sizes and batch fractions."""
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     lines = [
-        "| d | batch | ours, ms/step | bare products, ms/step | share of bare rate | NumPy loop, ms/step | PyTorch loop, ms/step | ours against the better loop |",
+        "| d | batch | ours, ms/step | bare products | share of bare rate | NumPy loop | PyTorch loop | against the better loop |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for d in STEPS:
@@ -81,7 +81,7 @@ def table() -> str:
             t = measure(d, fraction)
             best = min(t["numpy"], t["torch"])
             lines.append(
-                f"| {d} | {fraction:g} | {t['ours']:.2f} | {t['bare']:.2f} | {t['bare'] / t['ours']:.0%} | {t['numpy']:.0f} | {t['torch']:.0f} | "
-                f"{best / t['ours']:.1f}x |"
+                f"| {d} | {fraction:g} | {t['ours']:.2f} | {t['bare']:.2f} | {t['bare'] / t['ours']:.0%} "
+                f"| {t['numpy']:.0f} | {t['torch']:.0f} | {best / t['ours']:.1f}x |"
             )
     return "\n".join(lines)

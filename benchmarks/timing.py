@@ -35,6 +35,7 @@ def machine() -> str:
         processor = names[0] if names else processor
     load = os.getloadavg()[0]
     return (
-        f"{processor}, {len(os.sched_getaffinity(0))} cores in use, load {load:.2f} at the start, Python {platform.python_version()}, "
+        f"{processor}, {len(os.sched_getaffinity(0))} cores in use, load {load:.2f} at the start, "
+        f"Python {platform.python_version()}, "
         f"jax {jax.__version__}, numpy {numpy.__version__}, torch {torch.__version__}"
     )

@@ -33,7 +33,9 @@ def process(toy: Path, *words: str, **environment: str) -> subprocess.CompletedP
     """The real command in a process of its own."""
     paths = os.pathsep.join([str(toy.parent / "site"), os.environ.get("PYTHONPATH", "")])
     env = {**os.environ, "PYTHONPATH": paths, "XDG_CACHE_HOME": str(toy.parent / "cache"), **environment}
-    return subprocess.run([sys.executable, "-m", "quenched", *words], env=env, cwd=toy, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "quenched", *words], env=env, cwd=toy, capture_output=True, text=True, check=False
+    )
 
 
 def test_list_names_studies_and_the_broken_one(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,7 +51,14 @@ def test_list_names_studies_and_the_broken_one(toy: Path, capsys: pytest.Capture
 def test_show_tells_what_a_study_is(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", "toy-walk"]) == 0
     out = capsys.readouterr().out
-    for text in ("arXiv:0000.00000", "A random walk of unit steps.", "<x(t)^2> = t", "--scale_factor", "Length of a step.", "quick, paper"):
+    for text in (
+        "arXiv:0000.00000",
+        "A random walk of unit steps.",
+        "<x(t)^2> = t",
+        "--scale_factor",
+        "Length of a step.",
+        "quick, paper",
+    ):
         assert text in out
     assert "the walk is [diffusive]" in out
 
@@ -75,7 +84,9 @@ def test_scale_gives_the_defaults(toy: Path) -> None:
 
 
 def test_components_are_chosen_by_name_and_their_fields_by_dots(toy: Path) -> None:
-    found = parameters(toy, "--model.loss", "Square", "--rule.lr", "0.1", "--rule.batches", "Epochs", "--rule.batches.fraction", "0.5")
+    found = parameters(
+        toy, "--model.loss", "Square", "--rule.lr", "0.1", "--rule.batches", "Epochs", "--rule.batches.fraction", "0.5"
+    )
     assert found["model"]["loss"]["class"] == "Square"  # type: ignore[index]
     assert found["model"]["alpha"] == 3.0  # type: ignore[index]
     assert found["rule"]["lr"] == 0.1  # type: ignore[index]
@@ -108,7 +119,8 @@ BAD = {
     "--model.alpha abc": "--model.alpha must be of type float, got abc",
     "--model.alpa 1": "--model.alpa is not an option",
     "--model Nope": "--model: Nope is not a known class; see --model.help",
-    "--model.loss os.system": "os.system does not correspond to a subclass of AbstractLoss",
+    "--model.loss os.system": "--model.loss: Importing 'os.system' is not allowed",
+    "--model.loss numpy.sum": "numpy.sum does not correspond to a subclass of AbstractLoss",
     "--model.loss.output Door --model.loss.output.width 0": "width must be > 0, got 0.0",
     "--steps 1.5": "--steps must be of type int, got 1.5",
     "--rule.lr abc": "--rule.lr must be one of float, AbstractSchedule, got abc",

@@ -28,7 +28,14 @@ from quenched.numerics.checks import ParameterError
 OUTPUTS = [Linear(), Door(), Door(width=1.3), Tanh()]
 MARGIN_LOSSES = [Logistic, QuadraticHinge, Hinge, Square]
 PAIRS = [kind(output=output) for kind in MARGIN_LOSSES for output in OUTPUTS]
-LOSSES = [*PAIRS, QuadraticHinge(margin=-0.5), Hinge(margin=0.3), PhaseRetrievalLoss(), Square(output=Relu()), Logistic(output=Relu())]
+LOSSES = [
+    *PAIRS,
+    QuadraticHinge(margin=-0.5),
+    Hinge(margin=0.3),
+    PhaseRetrievalLoss(),
+    Square(output=Relu()),
+    Logistic(output=Relu()),
+]
 
 
 def name(loss: AbstractLoss) -> str:

@@ -1,8 +1,8 @@
 """The DMFT of SGD solved the usual way: guess the kernels, simulate, re-estimate, damp, repeat.
 
-The equations and the estimators are those of the library's sampled solver (two balanced clusters, logistic loss, i.i.d. batches), written in
-NumPy with float32 trajectories and float64 kernels. Random numbers are common to all iterations, so that the iteration converges to
-a fixed point whose distance from the exact answer is the Monte-Carlo error of ``samples`` trajectories.
+The equations and the estimators are those of the library's sampled solver (two balanced clusters, logistic loss, i.i.d.
+batches), written in NumPy with float32 trajectories and float64 kernels. Random numbers are common to all iterations, so that
+the iteration converges to a fixed point whose distance from the exact answer is the Monte-Carlo error of ``samples`` trajectories.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ def one_pass(problem: Problem, draws: Draws, mu: np.ndarray, gamma: np.ndarray, 
         new_gamma[t, :t] = p.alpha * (draws.probes[:t] @ (curvature * shift)) / samples
         new_gamma[t, t] = p.alpha * np.mean(curvature)
         memory = gamma[t, : t + 1].astype(np.float32) @ omega[: t + 1]
-        omega[t + 1] = np.float32(1 - p.lr * p.ridge) * omega[t] - np.float32(p.lr) * (root * g[t] + np.float32(p.noise) * memory)
+        force = root * g[t] + np.float32(p.noise) * memory
+        omega[t + 1] = np.float32(1 - p.lr * p.ridge) * omega[t] - np.float32(p.lr) * force
     new_kernel = p.alpha * (f @ f.T).astype(float) / samples
     return new_mu, new_gamma, new_kernel, m, float(np.mean(omega[-1] ** 2) + m[-1] ** 2)
 

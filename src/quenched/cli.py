@@ -6,12 +6,13 @@ import argparse
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from quenched.lab import registry
-from quenched.numerics.checks import ParameterError, QuenchedError
+from quenched.numerics.checks import ParameterError, QuenchedError, QuenchedWarning
 
 _DESCRIPTION = """\
 A laboratory for the statistical physics of learning: every system is simulated and solved.
@@ -38,7 +39,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0, 1 (a claim failed, or an unforeseen error), 2 (bad input), 130 (interrupted)."""
+    """Run one command; returns 0, 1 (a claim failed, or an unforeseen error), 2 (bad input) or 130 (interrupted)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     try:
@@ -66,7 +67,11 @@ def console() -> NoReturn:
 
 
 def prepare_process() -> None:
-    """Figures without a screen, and a persistent cache of compiled code; an environment variable that is already set wins."""
+    """Figures without a screen, a persistent cache of compiled code, cautions on one line; variables that are set already win."""
+    located = warnings.formatwarning
+    warnings.formatwarning = lambda message, category, *place: (
+        f"quenched: {message}\n" if issubclass(category, QuenchedWarning) else located(message, category, *place)
+    )
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     for name, value in {
         "MPLBACKEND": "Agg",
@@ -139,15 +144,16 @@ def _list(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    table, broken = Table(box=None, show_header=False), []
+    table = Table(box=None, show_header=False)
+    broken: list[registry.BrokenStudyError] = []
     for name in registry.registered():
         try:
             table.add_row(name, registry.title(name))
         except registry.BrokenStudyError as error:
             broken.append(error)
     Console().print(table)
-    for error in broken:
-        print(f"quenched: {_joined(error)}", file=sys.stderr)
+    for problem in broken:
+        print(f"quenched: {_joined(problem)}", file=sys.stderr)
     return 0
 
 
@@ -169,5 +175,3 @@ def _verify(options: argparse.Namespace) -> int:
     from quenched.lab.command import verify_command
 
     return verify_command(options.studies, slow=options.slow)
-
-

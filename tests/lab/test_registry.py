@@ -27,7 +27,7 @@ def test_studies_of_another_package_are_registered_and_loaded(toy: Path) -> None
 def test_an_unknown_name_suggests_the_nearest(toy: Path) -> None:
     with pytest.raises(registry.UnknownStudyError, match=r"'toy-wlak'.*did you mean toy-walk"):
         registry.load("toy-wlak")
-    with pytest.raises(registry.UnknownStudyError, match="registered: .*toy-walk"):
+    with pytest.raises(registry.UnknownStudyError, match=r"registered: .*toy-walk"):
         registry.title("xyz")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from quenched.dynamics import AbstractDynamics, Gradient, Persistent
+from quenched.dynamics import IID, AbstractBatches, AbstractDynamics, Gradient, Persistent
 from quenched.models import AbstractModel, GaussianMixture
 from quenched.numerics.checks import DivergenceError
 from quenched.studies import Claim, Measured, Reference, Study
@@ -62,6 +62,10 @@ class Walk(Study):
     """What is learned."""
     rule: AbstractDynamics = Gradient(lr=0.2, batches=Persistent(fraction=0.3, time=1.0))
     """How it is learned, in 100 % of the cases."""
+    reference: Gradient = Gradient(lr=0.1)
+    """A field of a concrete class."""
+    compare: tuple[AbstractBatches, ...] = (IID(fraction=0.3), Persistent(fraction=0.6, time=0.6))
+    """A tuple of components."""
     steps: int = 20
     """Number of steps."""
     scale_factor: float = 1.0

@@ -24,7 +24,7 @@ def test_damping_stabilises_an_oscillating_map():
 def test_mixing_solves_a_slow_linear_problem_in_few_iterations():
     rng = np.random.default_rng(1)
     q, _ = np.linalg.qr(rng.standard_normal((4, 4)))
-    matrix = q @ np.diag([0.999, 0.9, 0.5, -0.3]) @ q.T
+    matrix = q @ np.diag([0.99, 0.9, 0.5, -0.3]) @ q.T
     shift = rng.standard_normal(4)
     exact = np.linalg.solve(np.eye(4) - matrix, shift)
 
@@ -33,9 +33,9 @@ def test_mixing_solves_a_slow_linear_problem_in_few_iterations():
 
     slow = fixed_point(function, np.zeros(4), tolerance=1e-11, max_iterations=100_000)
     fast = fixed_point(function, np.zeros(4), tolerance=1e-11, memory=5)
-    # the residual is magnified by 1/(1 - 0.999) in the error
-    np.testing.assert_allclose(fast.value, exact, atol=1e-7)
-    assert slow.iterations > 1000
+    # the residual is magnified by 1/(1 - 0.99) in the error
+    np.testing.assert_allclose(fast.value, exact, atol=1e-8)
+    assert slow.iterations > 500
     assert fast.iterations < 20
 
 

@@ -1,7 +1,7 @@
 """The host's loop of a simulation: blocks of disorder samples, chunks of steps.
 
-Disorder samples of small systems are mapped together in blocks: one sample alone costs the dispatch of its calls, thousands of samples would
-cost nothing else. Large systems fill the processor with one sample, and run one after the other.
+Disorder samples of small systems are mapped together in blocks: one sample alone costs the dispatch of its calls, thousands
+of samples would cost nothing else. Large systems fill the processor with one sample, and run one after the other.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from quenched.dynamics.checkpoint import Checkpoint, Position, restore
-from quenched.dynamics.engine import Carry, Plan, Rows, advance, begin, finish, slots_of
+from quenched.dynamics.engine import advance, begin, finish
+from quenched.dynamics.plan import Carry, Plan, Rows, slots_of
 from quenched.dynamics.progress import Bar
 from quenched.dynamics.recording import Records
 from quenched.models.base import Disorder
 from quenched.numerics.checks import DivergenceError
 
-# measured on a CPU: blocks of small systems are up to 14 times faster (d = 10), blocks beyond the cache are slower than single samples;
-# a few samples are done before the mapped code, which takes twice as long to compile, pays
+# measured on a CPU: blocks of small systems are up to 14 times faster (d = 10), blocks beyond the cache are slower than
+# single samples; a few samples are done before the mapped code, which takes twice as long to compile, pays
 _BLOCK_BYTES = 2e6
 _LEAST_BLOCK = 8
 
@@ -57,7 +58,7 @@ class Run(NamedTuple):
 
 def execute(run: Run, file: Checkpoint | None, progress: bool) -> Records:
     """Every block, from the checkpoint's position on."""
-    records = Records(run.disorder, len(run.observed))
+    records = Records(run.disorder, len(run.observed), keep_weights=run.keep_weights)
     saved = None if file is None else file.read(records)
     with Bar(run.disorder * run.steps, progress) as bar:
         for first in range(0 if saved is None else saved[0].sample, run.disorder, run.block):
@@ -77,8 +78,8 @@ def automatic_block(run: Run) -> int:
 
 
 def rows_per_chunk(observed: np.ndarray, chunk: int, snapshots: bool) -> int:
-    """Observations that one chunk has to hold. Snapshots of weights are large: there the need is rounded up to a power of two, while
-    everything else gets a row per step and never depends on the observation times."""
+    """Observations that one chunk has to hold. Snapshots of weights are large: there the need is rounded up to a power of
+    two, while everything else gets a row per step and never depends on the observation times."""
     if not snapshots:
         return chunk
     most = int(np.max(np.searchsorted(observed, observed + chunk) - np.arange(len(observed))))
@@ -114,11 +115,11 @@ def _block(
             _check(run, carry, first)
         slot, end = (int(i) for i in np.searchsorted(run.observed, [step, last], side="right"))
         if end > slot:
-            rows = {name: _blocked(run, r) for name, r in rows.items()}
+            seen = {name: _blocked(run, r) for name, r in rows.items()}
             if arrived:
-                rows = {name: np.repeat(r[:, :1], end - slot, axis=1) for name, r in rows.items()}
-            records.put(first, slot, rows, end - slot)
-            bar.look({name: r[:real, end - slot - 1] for name, r in rows.items()})
+                seen = {name: np.repeat(r[:, :1], end - slot, axis=1) for name, r in seen.items()}
+            records.put(first, slot, seen, end - slot)
+            bar.look({name: r[:real, end - slot - 1] for name, r in seen.items()})
         step = last
         bar.update(first * run.steps + step * real)
         if file is not None and step < run.steps:
@@ -140,7 +141,7 @@ def _conclude(run: Run, first: int, real: int, disorder: Disorder, carry: Carry,
     records.put_once(first, {name: _blocked(run, value) for name, value in once.items()})
     if run.two_time:
         pairs = run.plan.share_start and run.plan.replicas > 1
-        records.two_time(first, real, pairs=pairs, keep=run.keep_weights)
+        records.two_time(first, real, pairs=pairs)
 
 
 def _advance(

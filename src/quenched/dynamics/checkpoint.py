@@ -1,8 +1,8 @@
 """Checkpoints: the state between two chunks in one file, from which a run goes on bit for bit.
 
-The file is an ``.npz`` without pickles: a JSON text (description of the run, position, names) and plain arrays; typed random keys are
-stored as their integers. It is replaced atomically, so that a run killed at any moment leaves a whole checkpoint, and it is
-removed when the run ends well: the answer is then the Dataset (keep it with ``records.save``).
+The file is an ``.npz`` without pickles: a JSON text (description of the run, position, names) and plain arrays; typed random
+keys are stored as their integers. It is replaced atomically, so that a run killed at any moment leaves a whole checkpoint,
+and it is removed when the run ends well: the answer is then the Dataset (keep it with ``records.save``).
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ class Checkpoint:
             raise ParameterError(f"checkpoint must be a file in an existing folder, got {str(path)!r}")
 
     def write(self, position: Position, carry: PyTree, records: Records) -> None:
-        """Store the state (None where a block has yet to begin), unless the last writing is so recent that files would take a sizeable part of the run's time."""
+        """Store the state (None where a block has yet to begin), unless the last writing is so recent that files would take a
+        sizeable part of the run's time.
+        """
         started = time.monotonic()
         if started < self._due:
             return
@@ -54,20 +56,22 @@ class Checkpoint:
         names = list(records.arrays)
         arrays.update({f"record_{i}": records.arrays[name] for i, name in enumerate(names)})
         text = json.dumps({"description": self.description, "position": position, "records": names})
+        arrays["text"] = np.array(text)
         with replacing(self.path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, text=np.array(text), **arrays)
+            np.savez(file, allow_pickle=False, **arrays)
         now = time.monotonic()
         self._due = now + _SHARE * (now - started)
 
     def read(self, records: Records) -> tuple[Position, list[np.ndarray]] | None:
         """Position and leaves of the stored state, None if there is no file; fills ``records``.
 
-        Raises ``ParameterError`` if the file belongs to another run, naming the difference, ``DamagedFileError`` if it cannot be read.
+        Raises ``ParameterError`` if the file belongs to another run, naming the difference, ``DamagedFileError`` if it cannot
+        be read.
         """
         if not self.path.exists():
             return None
         try:
-            with np.load(self.path, allow_pickle=False) as file:
+            with open(self.path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
                 text = json.loads(str(file["text"]))
                 theirs = text["description"]
                 leaves = [file[f"state_{i}"] for i in range(sum(name.startswith("state_") for name in file.files))]
@@ -87,9 +91,8 @@ class Checkpoint:
         ours = self.description
         for key in sorted({*ours, *theirs}):
             if ours.get(key) != theirs.get(key):
-                raise ParameterError(
-                    f"checkpoint {self.path} belongs to another run: {key} is {theirs.get(key)!r} there and {ours.get(key)!r} here"
-                )
+                difference = f"{key} is {theirs.get(key)!r} there and {ours.get(key)!r} here"
+                raise ParameterError(f"checkpoint {self.path} belongs to another run: {difference}")
 
 
 def restore(carry: PyTree, leaves: list[np.ndarray]) -> PyTree:

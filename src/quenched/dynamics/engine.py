@@ -1,17 +1,17 @@
 """The one engine: any Markov chain on any quenched disorder.
 
-The pure core. ``begin`` draws the disorder and the starts, ``advance`` makes steps, ``finish`` evaluates what is asked at the end; all three
-treat ONE disorder sample with R replicas. ``trajectory`` strings them together for code that differentiates, maps or jits a run;
-``simulate`` maps them over disorder samples, in chunks, and builds a Dataset.
+The pure core. ``begin`` draws the disorder and the starts, ``advance`` makes steps, ``finish`` evaluates what is asked at the
+end; all three treat ONE disorder sample with R replicas. ``trajectory`` strings them together for code that differentiates,
+maps or jits a run; ``simulate`` maps them over disorder samples, in chunks, and builds a Dataset.
 
-One step is a ``vmap`` over replicas in which the disorder is not mapped, so that R replicas cost matrix-matrix products. The loop is a
-``fori_loop``: with Python bounds it is a ``scan`` and can be differentiated in reverse mode, with traced bounds one compilation serves every
-length. Observations stand under a ``cond`` whose predicate depends on the step only: a real branch.
+One step is a ``vmap`` over replicas in which the disorder is not mapped, so that R replicas cost matrix-matrix products. The
+loop is a ``fori_loop``: with Python bounds it is a ``scan`` and can be differentiated in reverse mode, with traced bounds one
+compilation serves every length. Observations stand under a ``cond`` whose predicate depends on the step only: a real branch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -19,48 +19,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Int, Integer, Key, PRNGKeyArray, PyTree
 
 from quenched.dynamics.base import AbstractDynamics, ChainState
+from quenched.dynamics.plan import DISORDER, INIT, START, STEP, Carry, Observable, Plan, Rows, replica_keys, slots_of, stream
 from quenched.dynamics.stops import AbstractStop
-from quenched.models.base import AbstractModel, Disorder, Weights, dimension
+from quenched.models.base import AbstractModel, Disorder, Weights
 from quenched.numerics.checks import ParameterError
 from quenched.numerics.precision import traced
-
-Observable = Callable[[Any, Weights, Disorder], Any]
-Rows = dict[str, Array]
-
-# streams of random numbers: one number each, so that no two uses of a seed ever share a key
-_DISORDER, _START, _INIT, _STEP = range(4)
-
-
-class Plan(eqx.Module):
-    """What is done besides moving: shapes, what replicas share, what is measured. Everything but floats is static under ``jit``.
-
-    ``slots`` is the number of observations that one call of ``advance`` can hold.
-    """
-
-    sizes: tuple[int, ...]
-    replicas: int
-    slots: int
-    dtype: str
-    share_start: bool = False
-    share_batches: bool = False
-    distance: bool = False
-    snapshots: bool = False
-    observables: Mapping[str, Observable] = eqx.field(default_factory=dict)
-    final: Mapping[str, Observable] = eqx.field(default_factory=dict)
-    accumulators: tuple[Any, ...] = ()
-    stop: AbstractStop | None = None
-
-
-class Carry(eqx.Module):
-    """State between steps, of all replicas of one disorder sample: -1 in ``first_bad`` and ``stopped`` means never."""
-
-    chain: ChainState
-    first_bad: Int[Array, " replica"]
-    stopped: Int[Array, " replica"]
-    accumulators: tuple[PyTree, ...]
+from quenched.observables.replica_distance import replica_distance
 
 
 class Trajectory(eqx.Module):
@@ -73,25 +40,13 @@ class Trajectory(eqx.Module):
     stopped: Int[Array, " replica"]
 
 
-def stream(root: PRNGKeyArray, purpose: int, sample: Int[Array, ""] | int) -> PRNGKeyArray:
-    """The key of one purpose in one disorder sample."""
-    return jax.random.fold_in(jax.random.fold_in(root, purpose), sample)
-
-
-def replica_keys(key: PRNGKeyArray, replicas: int, shared: bool) -> PRNGKeyArray:
-    """One key per replica; a single key, that of replica 0, if they share it."""
-    if shared:
-        return jax.random.fold_in(key, 0)
-    return jax.vmap(lambda r: jax.random.fold_in(key, r))(jnp.arange(replicas, dtype=jnp.uint32))
-
-
 def begin(
-    model: AbstractModel, rule: AbstractDynamics, plan: Plan, root: PRNGKeyArray, sample: Int[Array, ""] | int
+    model: AbstractModel, rule: AbstractDynamics, plan: Plan, root: PRNGKeyArray, sample: Integer[Array, ""] | int
 ) -> tuple[Disorder, Carry, Rows]:
     """Disorder, state at step 0 and its observation, for one disorder sample."""
-    disorder = model.sample(stream(root, _DISORDER, sample), plan.sizes, jnp.dtype(plan.dtype))
-    starts = replica_keys(stream(root, _START, sample), plan.replicas, plan.share_start)
-    inits = replica_keys(stream(root, _INIT, sample), plan.replicas, plan.share_batches)
+    disorder = model.sample(stream(root, DISORDER, sample), plan.sizes, jnp.dtype(plan.dtype))
+    starts = replica_keys(stream(root, START, sample), plan.replicas, plan.share_start)
+    inits = replica_keys(stream(root, INIT, sample), plan.replicas, plan.share_batches)
 
     def one(start: PRNGKeyArray, init: PRNGKeyArray) -> ChainState:
         state = rule.init(model, model.initial(start, disorder), disorder, init)
@@ -107,7 +62,11 @@ def begin(
         never,
         tuple(jax.vmap(a.init)(weights) for a in plan.accumulators),
     )
-    return disorder, _stop(model, plan, carry, weights, disorder, jnp.zeros((), jnp.int32)), observe(model, rule, plan, chain, disorder)
+    return (
+        disorder,
+        _stop(model, plan, carry, weights, disorder, jnp.zeros((), jnp.int32)),
+        observe(model, rule, plan, chain, disorder),
+    )
 
 
 def advance(
@@ -115,18 +74,19 @@ def advance(
     rule: AbstractDynamics,
     plan: Plan,
     root: PRNGKeyArray,
-    sample: Int[Array, ""] | int,
+    sample: Integer[Array, ""] | int,
     disorder: Disorder,
     carry: Carry,
-    first: Int[Array, ""] | int,
-    last: Int[Array, ""] | int,
+    first: Integer[Array, ""] | int,
+    last: Integer[Array, ""] | int,
     slots: Int[Array, " length"],
 ) -> tuple[Carry, Rows]:
-    """Make steps ``first``, ..., ``last`` - 1. The state after step ``first + i`` is observed into row ``slots[i]`` unless that is -1.
+    """Make steps ``first``, ..., ``last`` - 1. The state after step ``first + i`` is observed into row ``slots[i]`` unless
+    that is -1.
 
     Returns the state and the rows, arrays (plan.slots, R, ...).
     """
-    keys = replica_keys(stream(root, _STEP, sample), plan.replicas, plan.share_batches)
+    keys = replica_keys(stream(root, STEP, sample), plan.replicas, plan.share_batches)
     moving, fixed = eqx.partition(carry, eqx.is_array)
     shapes = jax.eval_shape(lambda c: observe(model, rule, plan, eqx.combine(c, fixed.chain), disorder), moving.chain)
     buffers = jax.tree.map(lambda s: jnp.zeros((plan.slots, *s.shape), s.dtype), shapes)
@@ -175,21 +135,8 @@ def observe(model: AbstractModel, rule: AbstractDynamics, plan: Plan, chain: Cha
 
     values = jax.vmap(one)(moving)
     if plan.distance:
-        _add(values, {"replica_distance": replica_distance(_weights(rule, chain), jnp.dtype(plan.dtype))})
+        _add(values, {"replica_distance": replica_distance(_weights(rule, chain))})
     return values
-
-
-def replica_distance(weights: Weights, dtype: Any) -> Array:
-    """Mean over the other replicas of |w_i - w_j|^2/N, arrays (R,); weights carry a leading replica axis.
-
-    Differences to replica 0 come first: they are exact for close replicas, so that equal replicas are at distance zero exactly.
-    """
-    matrix = jax.vmap(flat)(weights).astype(dtype)
-    replicas, n = matrix.shape
-    apart = matrix - matrix[:1]
-    apart = apart - apart.mean(0)
-    square = jnp.sum(apart**2, axis=1)
-    return (replicas * square + square.sum()) / ((replicas - 1) * n)
 
 
 def flat(weights: Weights) -> Array:
@@ -213,15 +160,15 @@ def trajectory(
     share_start: bool = False,
     share_batches: bool = False,
     snapshots: bool = False,
-    sample: Int[Array, ""] | int = 0,
+    sample: Integer[Array, ""] | int = 0,
 ) -> Trajectory:
     """A run as a pure function of its parameters, for ``jax.grad``, ``jax.vmap`` and ``jax.jit``.
 
-    ``key`` is a typed key; ``trajectory`` with ``jax.random.key(seed)`` and ``sample=a`` has the random numbers of disorder sample ``a`` of
-    ``simulate(seed=seed)``. ``sizes`` is ``model.sizes(size)``; ``times`` are observation steps (default: every step). Fields of ``model`` and
-    ``rule`` may be tracers: put them there with ``equinox.tree_at``. The floating type is JAX's current default; open
-    ``jax.enable_x64(True)`` around the differentiation for float64. Reverse mode keeps the state of every step in memory.
-    Nothing is checked and nothing raises on divergence: look at ``first_bad``.
+    ``key`` is a typed key; ``trajectory`` with ``jax.random.key(seed)`` and ``sample=a`` has the random numbers of disorder
+    sample ``a`` of ``simulate(seed=seed)``. ``sizes`` is ``model.sizes(size)``; ``times`` are observation steps (default:
+    every step). Fields of ``model`` and ``rule`` may be tracers: put them there with ``equinox.tree_at``. The floating type
+    is JAX's current default; open ``jax.enable_x64(True)`` around the differentiation for float64. Reverse mode keeps the
+    state of every step in memory. Nothing is checked and nothing raises on divergence: look at ``first_bad``.
     """
     observed = np.arange(steps + 1) if times is None else np.asarray(times)
     dtype = jnp.result_type(float)
@@ -250,16 +197,14 @@ def trajectory(
     return Trajectory(records, values, _weights(rule, carry.chain), carry.first_bad, carry.stopped)
 
 
-def slots_of(observed: np.ndarray, first: int, last: int, length: int | None = None) -> np.ndarray:
-    """For steps first, ..., first + length - 1: the row of an observation after the step, -1 for none or beyond ``last``."""
-    slots = np.full(last - first if length is None else length, -1, np.int32)
-    inside = observed[(observed > first) & (observed <= last)]
-    slots[inside - first - 1] = np.arange(len(inside))
-    return slots
-
-
 def _step(
-    model: AbstractModel, rule: AbstractDynamics, plan: Plan, keys: PRNGKeyArray, disorder: Disorder, carry: Carry, i: Int[Array, ""]
+    model: AbstractModel,
+    rule: AbstractDynamics,
+    plan: Plan,
+    keys: Key[Array, ...],
+    disorder: Disorder,
+    carry: Carry,
+    i: Integer[Array, ""],
 ) -> Carry:
     moving, fixed = eqx.partition(carry.chain, eqx.is_array)
 
@@ -284,7 +229,9 @@ def _step(
     return _stop(model, plan, carry, weights, disorder, step)
 
 
-def _stop(model: AbstractModel, plan: Plan, carry: Carry, weights: Weights, disorder: Disorder, step: Int[Array, ""]) -> Carry:
+def _stop(
+    model: AbstractModel, plan: Plan, carry: Carry, weights: Weights, disorder: Disorder, step: Integer[Array, ""]
+) -> Carry:
     stop = plan.stop
     if stop is None:
         return carry

@@ -151,16 +151,18 @@ def _number(name: str, value: Any) -> float:
 def own_keys(state: PyTree, key: PRNGKeyArray) -> PyTree:
     """Give every random key inside an optimiser's state a value of its own replica: optax draws the same one for all."""
 
-    def fresh(leaf: Any) -> Any:
+    def fresh(leaf: Any, index: int) -> Any:
+        own = jax.random.fold_in(key, index)
         if not eqx.is_array(leaf):
             return leaf
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            return jax.random.wrap_key_data(jax.random.bits(key, jax.random.key_data(leaf).shape, jnp.uint32))
+            return jax.random.wrap_key_data(jax.random.bits(own, jax.random.key_data(leaf).shape, jnp.uint32))
         if leaf.dtype == jnp.uint32 and leaf.shape == (2,):
-            return jax.random.bits(key, (2,), jnp.uint32)
+            return jax.random.bits(own, (2,), jnp.uint32)
         return leaf
 
-    return jax.tree.map(fresh, state)
+    leaves, structure = jax.tree.flatten(state)
+    return jax.tree.unflatten(structure, [fresh(leaf, index) for index, leaf in enumerate(leaves)])
 
 
 def add_noise(key: PRNGKeyArray, weights: Weights, scale: Float[Array, ""]) -> Weights:

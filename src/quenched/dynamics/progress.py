@@ -17,7 +17,9 @@ _SHOWN = ("loss", "overlap", "test_error", "norm")
 
 
 class Bar:
-    """A bar over all steps of all samples: ``with Bar(total, shown) as bar: bar.look(row); bar.update(done)``. Nothing is drawn if not ``shown``."""
+    """A bar over all steps of all samples: ``with Bar(total, shown) as bar: bar.look(row); bar.update(done)``. Nothing is
+    drawn if not ``shown``.
+    """
 
     def __init__(self, total: int, shown: bool, console: Console | None = None) -> None:
         self._progress = Progress(
@@ -54,7 +56,9 @@ class Bar:
 def physics(row: Mapping[str, Any]) -> str:
     """One line of order parameters of one observation, arrays (sample, replica): mean and standard error over both axes."""
     shown = [name for name in _SHOWN if name in row and np.ndim(row[name]) == 2][:2]
-    return "  ".join(f"{name if name not in LABELS else LABELS[name].long_name.split(' with')[0]} {_mean(row[name])}" for name in shown)
+    return "  ".join(
+        f"{name if name not in LABELS else LABELS[name].long_name.split(' with')[0]} {_mean(row[name])}" for name in shown
+    )
 
 
 def _mean(values: Any) -> str:

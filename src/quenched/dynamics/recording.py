@@ -1,4 +1,6 @@
-"""The host's side of a run: rows of observations put into arrays (disorder, replica, t, ...), and two-time functions made of snapshots."""
+"""The host's side of a run: rows of observations put into arrays (disorder, replica, t, ...), and two-time functions made of
+snapshots.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +17,30 @@ Variables = dict[str, tuple[tuple[str, ...], np.ndarray]]
 
 _TIME = "time"
 _ONCE = "once"
+_SNAPSHOTS = ("block", "weights")
 
 
 class Records:
     """Arrays that fill up during a run. ``arrays`` maps (kind, name) to an array whose first axis is the disorder sample."""
 
-    def __init__(self, disorder: int, observations: int) -> None:
+    def __init__(self, disorder: int, observations: int, *, keep_weights: bool = False) -> None:
         self.disorder = disorder
         self.observations = observations
+        self.keep_weights = keep_weights
         self.arrays: dict[tuple[str, str], np.ndarray] = {}
 
     def put(self, first: int, slot: int, rows: Mapping[str, Any], count: int) -> None:
-        """Enter ``count`` observations of a block of samples, arrays (block, count or more, replica, ...), from number ``slot`` on."""
+        """Enter ``count`` observations of a block of samples, arrays (block, count or more, replica, ...), from number ``slot``
+        on. Weights that are only a means to correlations are held for one block.
+        """
         for name, values in rows.items():
             block = np.moveaxis(np.asarray(values)[: self.disorder - first, :count], 1, 2)
-            store = self._store(_TIME, name, (block.shape[1], self.observations, *block.shape[3:]), block.dtype)
-            store[first : first + len(block), :, slot : slot + count] = block
+            shape = (block.shape[1], self.observations, *block.shape[3:])
+            if name == "weights" and not self.keep_weights:
+                store = self.arrays.setdefault(_SNAPSHOTS, np.zeros((len(block), *shape), block.dtype))
+            else:
+                store = self._store(_TIME, name, shape, block.dtype)[first : first + len(block)]
+            store[:, :, slot : slot + count] = block
 
     def put_once(self, first: int, values: Mapping[str, Any]) -> None:
         """Enter what is evaluated once per replica, arrays (block, replica, ...)."""
@@ -38,13 +48,14 @@ class Records:
             block = np.asarray(value)[: self.disorder - first]
             self._store(_ONCE, name, block.shape[1:], block.dtype)[first : first + len(block)] = block
 
-    def two_time(self, first: int, block: int, *, pairs: bool, keep: bool) -> None:
-        """Correlations of the snapshots of a finished block; the snapshots are dropped at the end unless they are to be kept."""
-        snapshots = self.arrays[_TIME, "weights"][first : first + block]
+    def two_time(self, first: int, block: int, *, pairs: bool) -> None:
+        """Correlations of the snapshots of a finished block."""
+        if self.keep_weights:
+            snapshots = self.arrays[_TIME, "weights"][first : first + block]
+        else:
+            snapshots = self.arrays.pop(_SNAPSHOTS)
         parts = [correlations(sample, pairs) for sample in snapshots]
         self.put_once(first, {name: np.stack([part[name] for part in parts]) for name in parts[0]})
-        if not keep and first + block >= self.disorder:
-            del self.arrays[_TIME, "weights"]
 
     def variables(self) -> Variables:
         """Everything with its dimensions, for the Dataset."""
@@ -65,7 +76,9 @@ class Records:
 
 
 def correlations(weights: Num[np.ndarray, "replica t n"], pairs: bool) -> dict[str, Shaped[np.ndarray, "replica t t"]]:
-    """C(t,t') = w(t).w(t')/N of every replica and, with ``pairs``, the mean over the other replicas j of w_i(t).w_j(t')/N; float64."""
+    """C(t,t') = w(t).w(t')/N of every replica and, with ``pairs``, the mean over the other replicas j of w_i(t).w_j(t')/N;
+    float64.
+    """
     replicas, _, n = weights.shape
     total = weights.sum(0, dtype=np.float64)
     own, cross = [], []

@@ -53,10 +53,10 @@ class PerturbationResponse(AbstractDynamics):
     and ``half_displacement``, both 0 up to step ``start``.
 
     A step costs three steps of the rule and the state three states; steps before ``start`` are not cheaper. ``strength`` is too
-    large where halving it changes chi: see ``linearity``. Too small, and rounding shows: chi carries an error of about (float
-    epsilon) |w|/strength. For networks the energy is a mean over n samples, E = sum loss/n: so is its gradient, and B/chi is
-    the temperature of that mean energy, n times smaller than in the convention of a sum. ``strength`` has to be compared with
-    the gradient per weight of that E.
+    large where halving it changes chi: see ``linearity``. Too small, and rounding shows: every step adds an error of about
+    (float epsilon) |w_i|/(strength sqrt(N)) to chi. For networks the energy is a mean over n samples, E = sum loss/n: so is its
+    gradient, and B/chi is the temperature of that mean energy, n times smaller than in the convention of a sum. ``strength``
+    has to be compared with the gradient per weight of that E.
 
     Raises ``IncompatibleError``, by name, for a rule without ``field``; ``ParameterError`` for strength <= 0, start < 0, or a
     run that ends at ``start`` or before.
@@ -115,6 +115,9 @@ class PerturbationResponse(AbstractDynamics):
         parts = jax.tree.map(lambda theta, p, m: jnp.sum(theta * (p - m)), state.direction, plus, minus)
         response = jax.tree.reduce(jnp.add, parts) / (2 * self.strength * dimension(base))
         displacement = squared_distance(base, state.reference) / 2
+        # exactly zero up to the start, whatever a compiler makes of the difference of two equal expressions
+        started = state.count > self.start
+        response, displacement = (jnp.where(started, x, jnp.zeros_like(x)) for x in (response, displacement))
         own = self.rule.observe(_base(state.chains))
         return {**own, "integrated_response": response, "half_displacement": displacement}
 

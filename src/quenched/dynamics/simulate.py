@@ -16,12 +16,14 @@ import xarray as xr
 from quenched.dynamics.base import AbstractDynamics
 from quenched.dynamics.blocks import Run, automatic_block, execute, rows_per_chunk
 from quenched.dynamics.checkpoint import Checkpoint
-from quenched.dynamics.engine import Observable, Plan
+from quenched.dynamics.plan import Observable, Plan
 from quenched.dynamics.stops import AbstractStop
 from quenched.models.base import AbstractModel
 from quenched.numerics import checks
 from quenched.numerics.precision import traced
 from quenched.records.datasets import dataset, describe_argument, environment
+
+_COORDINATES = ("disorder", "replica", "t", "t_prime", "step", "step_prime")
 
 
 def simulate(
@@ -56,33 +58,39 @@ def simulate(
         rule: how one replica moves.
         steps: number of steps, >= 1.
         size: the dimension d (number of spins N, ...); None for models of given data.
-        replicas: replicas per disorder sample: same data, independent starts and batches unless shared. They move together as one matrix.
+        replicas: replicas per disorder sample: same data, independent starts and batches unless shared. They move together as
+            one matrix.
         disorder: number of independent disorder samples.
         seed: 0 <= seed < 2**32. The random numbers of a replica follow from (seed, disorder sample, replica, step) alone.
-        times: observation steps, increasing, within [0, steps]. Default: every step up to 200 steps, about 100 linear times beyond.
-        observables: name -> function (model, weights, disorder) of one replica, at the observation times; added to those of model and rule.
+        times: observation steps, increasing, within [0, steps]. Default: every step up to 200 steps, about 100 linear times
+            beyond.
+        observables: name -> function (model, weights, disorder) of one replica, at the observation times; added to those of
+            model and rule.
         final: the same, evaluated once at the end; dims (disorder, replica, ...).
         accumulators: streaming observables, updated after every step.
-        two_time: also ``correlation`` C(t,t') = w(t).w(t')/N at the observation times, and ``replica_correlation`` with ``share_start``
-            and at least two replicas. Keeps replicas * times * N weights of a block in memory.
+        two_time: also ``correlation`` C(t,t') = w(t).w(t')/N at the observation times, and ``replica_correlation`` with
+            ``share_start`` and at least two replicas. Keeps replicas * times * N weights of a block in memory.
         record_weights: also ``weights`` (disorder, replica, t, parameter), every array of the state flattened in turn.
-        share_start: all replicas of a sample start at the same weights; then ``replica_distance``, the mean over the other replicas
-            of |w_i - w_j|^2/N, is recorded.
+        share_start: all replicas of a sample start at the same weights; then ``replica_distance``, the mean over the other
+            replicas of |w_i - w_j|^2/N, is recorded.
         share_batches: the replicas of a sample have the same batches and thermal noise.
         stop: a condition that freezes a replica that meets it; adds ``stop_step`` (-1: never).
-        on_divergence: ``"raise"`` a ``DivergenceError`` that names the step, or ``"record"`` it in ``first_bad_step`` (-1: never).
+        on_divergence: ``"raise"`` a ``DivergenceError`` that names the step, or ``"record"`` it in ``first_bad_step`` (-1:
+            never).
         dtype: floating type of data and weights, ``"float32"`` or ``"float64"``.
         chunk: steps between two visits of the host (progress, checkpoint, divergence); does not change any number.
         block: disorder samples mapped together; default from their memory. Changes last bits only.
         progress: show a bar with the current loss and overlap.
-        checkpoint: file from which an interrupted call, repeated with the same arguments, goes on bit for bit; removed at the end.
+        checkpoint: file from which an interrupted call, repeated with the same arguments, goes on bit for bit; removed at the
+            end.
 
     Raises:
         ParameterError: a bad value; nothing has been computed or written.
         IncompatibleError: the rule or the stop condition needs what the model lacks.
         DivergenceError: weights became non-finite; an existing checkpoint keeps the last good state.
 
-    ``simulate(**rebuild(ds))`` makes the Dataset again. Replica numbers and block sizes change the shapes of matrix products, and with them last bits.
+    ``simulate(**rebuild(ds))`` makes the Dataset again. Replica numbers and block sizes change the shapes of matrix products,
+    and with them last bits.
     """
     checks.instance("model", model, AbstractModel)
     checks.instance("rule", rule, AbstractDynamics)
@@ -104,6 +112,9 @@ def simulate(
     physical = rule.times(steps)[observed]
     for sentence in model.cautions(rule):
         warnings.warn(sentence, checks.QuenchedWarning, stacklevel=2)
+    for name in {**(observables or {}), **(final or {})}:
+        if name in _COORDINATES:
+            raise checks.ParameterError(f"observable names must be new, and {name!r} is the name of a coordinate")
     prepared = model.prepare()
     sizes = prepared.sizes(size)
 

@@ -21,7 +21,10 @@ class AbstractStop(eqx.Module):
     A replica that meets it is frozen with its accumulators; the Dataset's ``stop_step`` tells when (-1 = never).
     """
 
-    every: eqx.AbstractVar[int]
+    @property
+    @abc.abstractmethod
+    def every(self) -> int:
+        """Steps between two tests."""
 
     def check(self, model: AbstractModel) -> None:
         """Raise ``IncompatibleError``, by name, if the model lacks what the condition needs. Runs before any work."""
@@ -34,7 +37,8 @@ class AbstractStop(eqx.Module):
 
 @public
 class LossBelow(AbstractStop):
-    """Stop when the mean loss over all samples is below ``threshold`` > 0 (default 1e-9), tested every ``every`` steps (default 1).
+    """Stop when the mean loss over all samples is below ``threshold`` > 0 (default 1e-9), tested every ``every`` steps
+    (default 1).
 
     One test costs one evaluation of the losses of all samples: with ``every=10`` less than a tenth of the time of a step.
     """

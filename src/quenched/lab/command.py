@@ -55,7 +55,9 @@ def verify_command(names: Sequence[str], *, slow: bool) -> int:
         if own := [row for row in rows if row.study == study.name]:
             terminal.print(tables.terminal(own))
     failed = sum(not row.passed for row in rows)
-    terminal.print(f"{len(rows) - failed} of {len(rows)} claims pass" + (f"; {skipped} slow ones skipped (--slow)" if skipped else ""))
+    terminal.print(
+        f"{len(rows) - failed} of {len(rows)} claims pass" + (f"; {skipped} slow ones skipped (--slow)" if skipped else "")
+    )
     return 1 if failed or broken else 0
 
 

@@ -56,7 +56,9 @@ def preset(study: type[Study], scale: str) -> Study:
 def run_parser(study: type[Study], scale: str) -> ArgumentParser:
     """The parser of ``quenched run STUDY``: defaults are the values of the preset ``scale``."""
     restore_annotations()
-    set_parsing_settings(import_path_denylist=[])  # refuses the paths that jsonargparse denies (os, subprocess, ...), not only warns
+    set_parsing_settings(
+        import_path_denylist=[]
+    )  # refuses the paths that jsonargparse denies (os, subprocess, ...), not only warns
     parser = ArgumentParser(
         prog=f"quenched run {study.name}",
         description=f"{study.title}. {study.paper}",
@@ -68,7 +70,9 @@ def run_parser(study: type[Study], scale: str) -> ArgumentParser:
     parser.add_argument("--scale", type=str, default=scale, help=f"preset that gives the defaults: {', '.join(study.presets())}")
     parser.add_argument("--seed", type=int, default=0, help="integer, 0 <= seed < 2**32")
     parser.add_argument("--out", type=str, default=f"runs/{study.name}", help="folder for the data file, figures and claims")
-    parser.add_argument("--claims", type=typing.Literal["none", "quick", "all"], default="quick", help="claims to judge after the run")
+    parser.add_argument(
+        "--claims", type=typing.Literal["none", "quick", "all"], default="quick", help="claims to judge after the run"
+    )
     parser.add_argument("--config", action="config", help="YAML file with any of these options (see --print_config)")
     group = parser.add_argument_group(f"parameters of {study.name}")
     types, texts = typing.get_type_hints(study), field_help(study)
@@ -123,13 +127,14 @@ def restore_annotations() -> None:
     converter would fail without naming it. Only the command line's process does this.
     """
     for cls in _subclasses(eqx.Module):
-        annotations = getattr(cls.__init__, "__annotations__", {})
+        annotations = getattr(inspect.getattr_static(cls, "__init__"), "__annotations__", {})
         for field in dataclasses.fields(cls):
             if annotations.get(field.name) is Any:
                 annotations[field.name] = field.type
 
 
 def _subclasses(cls: type) -> Iterator[type]:
+    child: type
     for child in cls.__subclasses__():
         yield child
         yield from _subclasses(child)
@@ -150,6 +155,9 @@ def one_line(message: str) -> str:
     wrong = re.fullmatch(r"Expected a (?:typing\.)?(.*?)\.? Got value: (.*)", text)
     if wrong:
         return f"--{path} must be of type {wrong[1]}, got {wrong[2]}"
+    denied = re.match(r"(Importing '.*?' is not allowed)", text)
+    if denied:
+        return f"--{path}: {denied[1]}"
     name = re.fullmatch(r"Expected a dot import path string: (.*)", text)
     if name:
         return f"--{path}: {name[1]} is not a known class; see --{path}.help"

@@ -32,7 +32,7 @@ def registered() -> dict[str, EntryPoint]:
 
 
 def load(name: str) -> type[Study]:
-    """The class of a study. Raises ``UnknownStudyError`` with the nearest names, ``BrokenStudyError`` if it cannot be imported."""
+    """The class of a study. Raises ``UnknownStudyError`` with the nearest names, or ``BrokenStudyError``."""
     points = registered()
     if name not in points:
         near = difflib.get_close_matches(name, points, n=2, cutoff=0.4)
@@ -53,7 +53,7 @@ def load(name: str) -> type[Study]:
 def title(name: str) -> str:
     """The one-line title of a study, read from its source where it stands there as a literal.
 
-    Importing a study takes seconds (it pulls in JAX); a list of titles need not. Falls back to ``load``, and raises what it raises.
+    Importing a study takes seconds (it pulls in JAX); a list of titles need not. Otherwise as ``load``.
     """
     point = registered().get(name)
     literal = _literal_title(point) if point else None

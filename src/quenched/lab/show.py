@@ -33,7 +33,9 @@ def show(study: type[Study]) -> None:
     for _ in range(3):
         table.add_column(overflow="fold")
     for field in dataclasses.fields(study):
-        table.add_row(Text(f"--{field.name}"), Text(options.written(getattr(defaults, field.name))), Text(texts.get(field.name, "")))
+        table.add_row(
+            Text(f"--{field.name}"), Text(options.written(getattr(defaults, field.name))), Text(texts.get(field.name, ""))
+        )
     terminal.print(table)
     line(f"\nScales: {', '.join(study.presets())}")
     claims = study.claims()

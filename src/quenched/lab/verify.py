@@ -29,7 +29,7 @@ def verify(
 ) -> tuple[list[Row], int]:
     """Judge the quick claims of the studies (all of them with ``slow=True``); also returns how many were skipped as slow.
 
-    A claim whose computation raises a ``QuenchedError`` fails, with the message in its row; ``report`` hears each statement first.
+    A claim whose computation raises a ``QuenchedError`` fails, with the message in its row; ``report`` hears every statement.
     """
     rows, skipped = [], 0
     for study in studies:

@@ -69,7 +69,9 @@ def standardise(arrays: Arrays, stiffness: float = math.inf) -> Prepared:
     x_test = arrays.x_test
     if x_test is not None:
         x_test = (x_test.reshape(len(x_test), -1).astype(np.float64) - centre) * scale
-    return Prepared(x * scale, arrays.y, x_test, arrays.y_test, signed=_signed(arrays.y) and (x_test is None or _signed(arrays.y_test)))
+    return Prepared(
+        x * scale, arrays.y, x_test, arrays.y_test, signed=_signed(arrays.y) and (x_test is None or _signed(arrays.y_test))
+    )
 
 
 def held_out(arrays: Arrays, dtype: Any) -> tuple[Any, Any]:

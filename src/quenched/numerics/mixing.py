@@ -1,8 +1,9 @@
 """Walsh-Hadamard transforms, and fixed random orthogonal mixing built from them.
 
-Mixing a vector f of N sample values with one fixed orthogonal matrix Q gives numbers g = Q f that are Gaussian by the central limit theorem, and
-whose sample covariance over time is that of f exactly: g(t).g(t') = f(t).f(t') for all pairs of times. A Gaussian process with a covariance
-known only through samples is drawn that way without storing, factorising or even computing the covariance.
+Mixing a vector f of N sample values with one fixed orthogonal matrix Q gives numbers g = Q f that are Gaussian by the central
+limit theorem, and whose sample covariance over time is that of f exactly: g(t).g(t') = f(t).f(t') for all pairs of times. A
+Gaussian process with a covariance known only through samples is drawn that way without storing, factorising or even computing
+the covariance.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ def factors(n: int, dtype: Any) -> tuple[Array, Array]:
 def walsh_hadamard(x: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
     """H x along the last axis, n a power of two, unnormalised: H H x = n x.
 
-    The n numbers are written as an a x b matrix, H x = H_a X H_b: two small dense products, about 2 n (a + b) flops. On processors with fast
-    matrix products this beats the log2(n) butterflies, which are bound by memory.
+    The n numbers are written as an a x b matrix, H x = H_a X H_b: two small dense products, about 2 n (a + b) flops. On
+    processors with fast matrix products this beats the log2(n) butterflies, which are bound by memory.
     """
     n = x.shape[-1]
     left, right = factors(n, x.dtype)
@@ -62,15 +63,18 @@ def hadamard_row(index: Int[Array, ""], n: int, dtype: Any) -> Float[Array, " n"
 def permutations(key: PRNGKeyArray, count: int, n: int) -> Int[Array, "count n"]:
     """``count`` independent random permutations of 0, ..., n - 1.
 
-    One sort of random 32-bit numbers for all of them: every sort costs half a second of compilation, and ``jax.random.permutation`` makes several.
+    One sort of random 32-bit numbers for all of them: every sort costs half a second of compilation, and
+    ``jax.random.permutation`` makes several.
     """
     return jnp.argsort(jax.random.bits(key, (count, n), jnp.uint32), axis=1).astype(jnp.int32)
 
 
 class OrthogonalMixing(eqx.Module):
-    """A fixed random orthogonal N x N matrix Q, N a power of two: two rounds of (random signs, Walsh-Hadamard, permutation), then signs.
+    """A fixed random orthogonal N x N matrix Q, N a power of two: two rounds of (random signs, Walsh-Hadamard, permutation),
+    then signs.
 
-    Q is not symmetric and its powers have no trace, as for a rotation drawn at random. Built by ``draw``; applied along the last axis.
+    Q is not symmetric and its powers have no trace, as for a rotation drawn at random. Built by ``draw``; applied along the last
+    axis.
     """
 
     signs: Float[Array, "3 n"]

@@ -25,7 +25,9 @@ def normal(order: int = 61) -> Rule:
     return nodes, weights / weights.sum()
 
 
-def normal_panels(breaks: Sequence[float] = (), *, limit: float = 9.0, order: int = 48, panels: int = 4) -> Rule:
+def normal_panels(
+    breaks: Sequence[float] | Float[np.ndarray, " k"] = (), *, limit: float = 9.0, order: int = 48, panels: int = 4
+) -> Rule:
     """Composite Gauss-Legendre rule of N(0, 1) with panel ends at the ``breaks``, spectrally accurate between them.
 
     The line is cut at +-``limit`` (the mass beyond 9 is 2e-19) and at every break; each piece is divided into ``panels``

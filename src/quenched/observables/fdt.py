@@ -97,10 +97,12 @@ def effective_temperature(data: xr.Dataset, tolerance: float = 0.01) -> xr.Datas
 
     B and chi are averaged over waiting times (and samples) first. With those means:
 
-        temperature(k)       = B(k)/chi(k), local_temperature(k) = dB/dchi, by differences of the neighbouring lags (the point B
-        = chi = 0 at lag 0 included), slope_temperature    = least-squares slope of B against chi over all lags. B is regressed
-        on chi because chi is the precise
-                               one: the slope is not biased by the noise of B, and finite without noise (T = 0).
+        temperature(k)       = B(k)/chi(k),
+        local_temperature(k) = dB/dchi, by differences of the neighbouring lags (with B = chi = 0 at lag 0),
+        slope_temperature    = least-squares slope of B against chi over all lags.
+
+    B is regressed on chi, and not chi on B, because chi is the precise one: the slope is not biased by the noise of B, and it is
+    finite without noise (T = 0).
 
     ``*_error`` are delete-one jackknife errors over ``disorder`` (mean over replicas first; over ``replica`` if there is one
     data set), never over waiting times; NaN for a single sample, and for a deterministic theory. ``two_time_temperature``

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PyTree
 
 from quenched.numerics import checks
 from quenched.observables.statistics import SAMPLE_DIMS, mean_error
-from quenched.records.labels import Label, register_label
+from quenched.records.labels import Label
 
 WIDTH = 0.02
 """A sample is at the margin if h < kappa + 0.02 |kappa|."""
@@ -106,6 +106,3 @@ def _labelled(ds: xr.Dataset) -> xr.Dataset:
             if variable in ds:
                 ds[variable].attrs.update(long_name=label.long_name, symbol=label.symbol, units=label.units)
     return ds
-
-
-register_label("gap", Label("gap of a sample", "h", dims=("sample",)))

@@ -67,7 +67,7 @@ def distance_from_correlation(ds: xr.Dataset) -> xr.DataArray:
     index = xr.DataArray(range(ds.sizes["t"]), dims="t")
     excess = (ds["correlation"] - ds["replica_correlation"]).isel(t=index, t_prime=index)
     distance = (2 * excess).drop_vars([name for name in ("t_prime", "step_prime") if name in excess.coords])
-    attributes = {"long_name": "squared distance between replicas per weight", "symbol": r"|w^1-w^2|^2/N", "units": "1"}
+    attributes = {"long_name": "replica distance", "symbol": r"|w^1-w^2|^2/N", "units": "1"}
     return distance.rename("replica_distance").assign_attrs(attributes)
 
 

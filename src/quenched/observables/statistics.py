@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
-from scipy.stats import norm, t
+from scipy.special import ndtr, stdtrit
 
 from quenched.numerics.checks import ParameterError
 
@@ -68,8 +68,11 @@ def compare(theory: xr.Dataset, experiment: xr.Dataset, variable: str) -> xr.Dat
             raise ParameterError(
                 f"variable must be in both Datasets: {name} has no {variable!r}, it has {sorted(map(str, ds.data_vars))}"
             )
-    left, left_error = mean_error(_by_step(theory[variable]))
     right, right_error = mean_error(_by_step(experiment[variable]))
+    left, left_error = mean_error(_by_step(theory[variable]))
+    # the experiment's times label the result
+    times = [name for name in ("t", "t_prime") if name in left.coords and name not in left.dims]
+    left, left_error = left.drop_vars(times), left_error.drop_vars(times)
     if not any(dim in theory[variable].dims for dim in SAMPLE_DIMS):
         left_error = xr.zeros_like(left)
     left, left_error, right, right_error = xr.align(left, left_error, right, right_error, join="inner")
@@ -118,7 +121,7 @@ def sigmas(n: int, level: float = 3.0) -> float:
 
     For 3 sigma: 9.2 at n = 4, 4.1 at n = 10, 3.3 at n = 30. NaN for a single sample.
     """
-    return float(t.isf(norm.sf(level), n - 1)) if n > 1 else float("nan")
+    return float(-stdtrit(n - 1, ndtr(-level))) if n > 1 else float("nan")
 
 
 def _by_step(values: xr.DataArray) -> xr.DataArray:

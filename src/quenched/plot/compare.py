@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -11,10 +11,7 @@ import xarray as xr
 from quenched.numerics import checks
 from quenched.observables.statistics import mean_error
 from quenched.plot.curves import Data, datasets, draw_legend, draw_lines, draw_points, draw_published, over, slots
-from quenched.plot.style import axis_label, new_axes, style
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from quenched.plot.style import Axes, axis_label, new_axes, style
 
 
 def compare(
@@ -63,7 +60,7 @@ def two_time_map(ds: xr.Dataset, variable: str = "correlation", ax: Axes | None 
         mean, _ = mean_error(ds[variable])
         values = mean.transpose("t", "t_prime").values
         if np.all(np.triu(values, 0) == 0):
-            values = np.where(np.tri(*values.shape, -1) > 0, values, np.nan)
+            values = np.where(np.tri(values.shape[0], values.shape[1], -1) > 0, values, np.nan)
         low, high = float(np.nanmin(values)), float(np.nanmax(values))
         kind: dict[str, Any] = {"cmap": "viridis"}
         if low < 0 < high and -low > 0.05 * high:

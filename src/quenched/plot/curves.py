@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -11,10 +11,7 @@ from jaxtyping import Float
 
 from quenched.numerics import checks
 from quenched.observables.statistics import SAMPLE_DIMS, mean_error
-from quenched.plot.style import colour, marker
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from quenched.plot.style import Axes, colour, marker
 
 Data = xr.Dataset | Mapping[str, xr.Dataset] | None
 """One Dataset, several by label, or nothing to draw."""
@@ -34,7 +31,7 @@ class Curve(NamedTuple):
 
 
 def datasets(data: Data, *variables: str) -> dict[str, xr.Dataset]:
-    """Datasets by label. A Dataset whose variables have a dimension ``rule`` (or another one that names systems) is split along it."""
+    """Datasets by label, each with all ``variables``. A Dataset with a dimension ``rule`` is split along it."""
     if data is None:
         return {}
     if isinstance(data, Mapping) and not isinstance(data, xr.Dataset):
@@ -92,12 +89,10 @@ def draw_lines(ax: Axes, curves: list[Curve], slot: Mapping[str, int], legend: s
             ax.fill_between(curve.x, low, high, color=shade, alpha=0.25, linewidth=0, zorder=1)
 
 
-def draw_points(
-    ax: Axes, curves: list[Curve], slot: Mapping[str, int], labelled: Any = (), legend: str = "simulation", length: int = LENGTH
-) -> None:
+def draw_points(ax: Axes, curves: list[Curve], slot: Mapping[str, int], labelled: Any = (), legend: str = "simulation") -> None:
     """Simulation: points with error bars. Labels in ``labelled`` have an entry in the legend already (their line)."""
     for curve in curves:
-        shown = spread_out(curve.x, length)
+        shown = spread_out(curve.x, LENGTH, ax.get_xscale() == "log")
         i = slot[curve.label]
         label = "_nolegend_" if curve.label and curve.label in labelled else curve.label or legend
         x_error = None if curve.x_error is None else _bars(curve.x_error[shown])
@@ -136,10 +131,11 @@ def draw_legend(ax: Axes, theory: list[Curve], experiment: list[Curve], publishe
         ax.legend()
 
 
-def spread_out(x: Float[np.ndarray, " n"], length: int) -> np.ndarray:
-    """Indices of at most ``length`` points, evenly spread along x."""
+def spread_out(x: Float[np.ndarray, " n"], length: int, logarithmic: bool = False) -> np.ndarray:
+    """Indices of at most ``length`` points, evenly spread along the axis of x."""
     if len(x) <= length:
         return np.arange(len(x))
+    x = np.log(x) if logarithmic and x.min() > 0 else x
     targets = np.linspace(x[0], x[-1], length)
     return np.unique(np.abs(x[:, None] - targets).argmin(0))
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import xarray as xr
 
 from quenched.numerics import checks
 from quenched.plot.curves import Curve, Data, datasets, draw_legend, draw_lines, draw_points, over, slots
-from quenched.plot.style import axis_label, new_axes, style
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from quenched.plot.style import Axes, axis_label, new_axes, style
 
 
 def parametric_fdt(theory: Data, experiment: Data, ax: Axes | None = None, *, temperature: float | None = None) -> Axes:
@@ -44,15 +39,18 @@ def parametric_fdt(theory: Data, experiment: Data, ax: Axes | None = None, *, te
 
 
 def temperature_against_lag(theory: Data, experiment: Data, ax: Axes | None = None, *, variable: str = "temperature") -> Axes:
-    """T_eff (or another ``variable`` along the lag, such as ``local_temperature``) against the lag in physical time, on a logarithmic axis."""
+    """T_eff against the lag in physical time, on a logarithmic axis.
+
+    ``variable`` may be another one along the lag, such as ``local_temperature``. Arguments as for ``parametric_fdt``.
+    """
     with style():
         lines, points = (over(data, variable, "lag", "lag_time") for data in (theory, experiment))
         ax = new_axes(ax)
+        ax.set_xscale("log")
         slot = slots(lines, points)
         draw_lines(ax, lines, slot)
         draw_points(ax, points, slot, labelled={c.label for c in lines})
         first = _first(theory, experiment)
-        ax.set_xscale("log")
         ax.set_xlabel(axis_label(first["lag_time"] if "lag_time" in first.coords else first["lag"]))
         ax.set_ylabel(axis_label(first[variable]))
         ax.set_ylim(bottom=0)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from quenched.plot.curves import Data, datasets
-from quenched.plot.style import axis_label, colour, new_axes, style
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from quenched.plot.style import Axes, axis_label, colour, new_axes, style
 
 
 def gap_histogram(histograms: Data, ax: Axes | None = None, *, margin: float | None = 1.0, theory: Data = None) -> Axes:
@@ -46,6 +41,9 @@ def gap_histogram(histograms: Data, ax: Axes | None = None, *, margin: float | N
             ax.axvline(margin, linestyle=":", color="0.35", linewidth=1.4, label=rf"$\kappa={margin:g}$")
         first = next(iter({**drawn, **lines}.values()))
         ax.set_yscale("log")
+        # empty bins have no logarithm: the axis ends below the smallest density that is not zero
+        values = np.concatenate([ds["density"].values for ds in (*drawn.values(), *lines.values())])
+        ax.set_ylim(bottom=0.5 * values[values > 0].min())
         ax.set_xlabel(axis_label(first["gap"]))
         ax.set_ylabel(axis_label(first["density"]))
         ax.legend()

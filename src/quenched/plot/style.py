@@ -20,13 +20,16 @@ from quenched.records.labels import LABELS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+else:
+    # type checks of arrays at run time resolve annotations, and importing this module must not import matplotlib
+    Axes = Figure = Any
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette, distinguishable with every common colour vision deficiency; markers differ as well."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
-RC: dict[str, Any] = {
+RC: Any = {
     "font.size": 13,
     "axes.labelsize": 14,
     "axes.titlesize": 14,
@@ -68,7 +71,7 @@ def new_axes(ax: Axes | None = None, width: float = 6.4, height: float = 4.4) ->
 
 
 def panels(rows: int = 1, columns: int = 1, width: float = 5.4, height: float = 4.2) -> tuple[Figure, list[Axes]]:
-    """A figure with rows x columns axes (in reading order), each ``width`` x ``height`` inches, for the ``ax`` of the other functions."""
+    """A figure with rows x columns axes in reading order, each ``width`` x ``height`` inches, for other functions' ``ax``."""
     checks.integer_at_least("rows", rows, 1)
     checks.integer_at_least("columns", columns, 1)
     with style():
@@ -91,7 +94,10 @@ def marker(i: int) -> str:
 
 
 def axis_label(values: xr.DataArray, name: str | None = None) -> str:
-    """ "symbol: long name (units)" from the attributes, else from the table of labels, else the bare name; no units for pure numbers."""
+    """The text "symbol: long name (units)", from the attributes, else the table of labels, else the bare name.
+
+    Pure numbers (units "1") show no units.
+    """
     name = str(values.name) if name is None else name
     known = LABELS[name]._asdict() if name in LABELS else {}
     symbol, long_name, units = (values.attrs.get(key, known.get(key, "")) for key in ("symbol", "long_name", "units"))

@@ -25,9 +25,9 @@ def dataset(
 ) -> xr.Dataset:
     """A NumPy-backed Dataset from ``{name: (dims, array)}``, with long name, symbol and units of every known variable.
 
-    ``coords`` as for ``xarray.Dataset``. ``provenance`` names the ``engine`` and every argument; components may be given as they are or
-    described. It is stored, with the versions of the packages (never a time of day), as the JSON attribute ``provenance``. Further
-    ``attributes`` are stored as they are if they are numbers or strings, as JSON otherwise.
+    ``coords`` as for ``xarray.Dataset``. ``provenance`` names the ``engine`` and every argument; components may be given as
+    they are or described. It is stored, with the versions of the packages (never a time of day), as the JSON attribute
+    ``provenance``. Further ``attributes`` are stored as they are if they are numbers or strings, as JSON otherwise.
     """
     labelled = {name: (dims, np.asarray(values), _label(name)) for name, (dims, values) in variables.items()}
     ds = xr.Dataset(labelled, coords=dict(coords))
@@ -42,7 +42,9 @@ def dataset(
 
 
 def provenance(ds: xr.Dataset | xr.DataTree) -> dict[str, Any]:
-    """The description of the run that made a Dataset: engine, every argument, environment. Raises ``ParameterError`` if there is none."""
+    """The description of the run that made a Dataset: engine, every argument, environment. Raises ``ParameterError`` if there
+    is none.
+    """
     try:
         record = json.loads(ds.attrs["provenance"])
     except KeyError:
@@ -57,9 +59,10 @@ def provenance(ds: xr.Dataset | xr.DataTree) -> dict[str, Any]:
 def rebuild(ds: xr.Dataset, consent: bool = False, **replace: Any) -> dict[str, Any]:
     """The arguments of the run that made a Dataset: ``simulate(**rebuild(ds))`` makes it again.
 
-    ``replace`` gives arguments in place of the stored ones; what cannot be stored (a user's arrays, a lambda) has to be given that way.
-    Names of classes and functions are resolved in the library's table; with ``consent=True`` import paths are imported as well.
-    Raises ``UnknownClassError`` for a foreign name without consent, ``ParameterError`` for what cannot be rebuilt.
+    ``replace`` gives arguments in place of the stored ones; what cannot be stored (a user's arrays, a lambda) has to be given
+    that way. Names of classes and functions are resolved in the library's table; with ``consent=True`` import paths are
+    imported as well. Raises ``UnknownClassError`` for a foreign name without consent, ``ParameterError`` for what cannot be
+    rebuilt.
     """
     stored = {key: value for key, value in provenance(ds).items() if key not in (*_NOT_ARGUMENTS, *replace)}
     return {**{key: _build(key, value, consent) for key, value in stored.items()}, **replace}
@@ -92,7 +95,9 @@ def describe_function(function: Callable[..., Any]) -> dict[str, Any]:
 
 def _build(key: str, value: Any, consent: bool) -> Any:
     if isinstance(value, dict) and "unstored" in value:
-        raise ParameterError(f"{key} is a function that cannot be imported ({value['unstored']}); pass it again: rebuild(ds, {key}=...)")
+        raise ParameterError(
+            f"{key} is a function that cannot be imported ({value['unstored']}); pass it again: rebuild(ds, {key}=...)"
+        )
     if isinstance(value, dict) and not value.keys() & {"class", "mapping", "array", "function"}:
         return {name: _build(key, entry, consent) for name, entry in value.items()}
     if isinstance(value, list):

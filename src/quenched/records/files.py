@@ -27,8 +27,8 @@ class DamagedFileError(QuenchedError, OSError):
 def save(tree: xr.Dataset | xr.DataTree, path: str | Path) -> Path:
     """Write a Dataset or a DataTree to a netCDF4 file, and return its path.
 
-    The file appears complete or not at all (temporary file in the same folder, fsync, rename) and equal content gives equal bytes.
-    A checksum of the content is stored as the attribute ``content_sha256``; ``load`` verifies it and takes it off again.
+    The file appears complete or not at all (temporary file in the same folder, fsync, rename) and equal content gives equal
+    bytes. A checksum of the content is stored as the attribute ``content_sha256``; ``load`` verifies it and takes it off again.
     """
     path = Path(path)
     content = tree.copy(deep=False)
@@ -47,7 +47,8 @@ def load(path: str | Path, consent: bool = False) -> xr.Dataset | xr.DataTree:
     """Read a file of ``save``: a Dataset, or a DataTree if it has groups. Nothing is imported.
 
     The descriptions inside must name public classes of the library only; a file with foreign names (a user's model or observable)
-    is refused with ``UnknownClassError`` unless ``consent=True``. Raises ``FileNotFoundError``, or ``DamagedFileError`` naming the file.
+    is refused with ``UnknownClassError`` unless ``consent=True``. Raises ``FileNotFoundError``, or ``DamagedFileError``
+    naming the file.
     """
     path = Path(path)
     if not path.is_file():

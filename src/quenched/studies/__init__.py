@@ -1,4 +1,4 @@
-"""Studies: one paper each. The lab finds them through the entry-point group ``quenched.studies``, never by importing them here."""
+"""Studies: one paper each, found through the entry-point group ``quenched.studies``; none is imported here."""
 
 from quenched.studies.base import Study
 from quenched.studies.claims import Claim, Measured, Reference, Verdict

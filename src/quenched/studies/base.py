@@ -20,9 +20,9 @@ from quenched.studies.claims import Claim
 class Study:
     """One paper. A subclass is a frozen dataclass too; its fields are the parameters, and the options of the command line.
 
-    Field types say what an option accepts (a number, a tuple, an abstract component such as ``AbstractModel``); a string below a field
-    is its help text. A subclass sets the class attributes and any of ``theory``, ``experiment``, ``figures``, ``claims``, ``presets``.
-    Integers given for a ``float`` field become floats, so that 2 and 2.0 are one point.
+    Field types say what an option accepts (a number, a tuple, an abstract component such as ``AbstractModel``); a string
+    below a field is its help text. A subclass sets the class attributes and any of ``theory``, ``experiment``, ``figures``,
+    ``claims``, ``presets``. Integers given for a ``float`` field become floats, so that 2 and 2.0 are one point.
     """
 
     name: ClassVar[str]
@@ -45,7 +45,7 @@ class Study:
         self.check()
 
     def check(self) -> None:
-        """Raise ``ParameterError`` for values that make no sense together. Components have checked themselves. Default: nothing."""
+        """Raise ``ParameterError`` for bad values; components have checked themselves. Default: nothing."""
         return None
 
     @classmethod

@@ -32,11 +32,13 @@ class Measured:
 class Reference:
     """What a measured value is held against.
 
-    The deviation may be as large as the largest of the tolerances given: ``absolute``, ``relative`` * abs(value), and ``sigmas``
-    standard errors (of the measurement and, in quadrature, of the reference itself: ``error``). ``relation`` is ``"="``, or ``">="`` or
-    ``"<="`` for a claim that bounds a quantity on one side; an equality needs a tolerance.
-    ``kind`` says where the number comes from: ``exact`` (derived), ``published`` (printed in the paper), ``theory`` (another solver),
-    ``measured`` (this project's own number, kept to notice a change), ``relation`` (an ordering or a sign). ``source`` is its citation.
+    The deviation may be as large as the largest of the tolerances given: ``absolute``, ``relative`` * abs(value), and
+    ``sigmas`` standard errors (of the measurement and, in quadrature, of the reference itself: ``error``).
+    ``relation`` is ``"="``, or ``">="`` or ``"<="`` for a claim that bounds a quantity on one side; ``"="`` needs a tolerance.
+
+    ``kind`` says where the number comes from: ``exact`` (derived), ``published`` (printed in the paper), ``theory`` (another
+    solver), ``measured`` (this project's own number, kept to notice a change), ``relation`` (an ordering or a sign).
+    ``source`` is its citation.
     """
 
     value: Any
@@ -95,7 +97,7 @@ class Claim:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Verdict:
-    """The numbers of a judged claim: ``deviation`` from the reference (in the forbidden direction) and how much is ``allowed``."""
+    """A judged claim: ``deviation`` from the reference (in the forbidden direction), and how much is ``allowed``."""
 
     claim: Claim
     measured: Measured

@@ -41,4 +41,6 @@ def beside(rules: Iterable[Gradient], run: Callable[[Gradient], xr.Dataset]) -> 
         answers.append(answer if "disorder" in answer.dims else answer.expand_dims("disorder"))
         names.append(batch_name(rule.batches))
     common = [name for name in answers[0].data_vars if all(name in answer for answer in answers)]
-    return xr.concat([answer[common] for answer in answers], xr.IndexVariable("rule", names), combine_attrs="override", join="exact")
+    return xr.concat(
+        [answer[common] for answer in answers], xr.IndexVariable("rule", names), combine_attrs="override", join="exact"
+    )

@@ -31,8 +31,9 @@ from quenched.numerics import checks
 from quenched.numerics.quadrature import marchenko_pastur
 from quenched.records.datasets import dataset
 
-TwoTime = Float[np.ndarray, "t t"]
-OneTime = Float[np.ndarray, " t"]
+TwoTime = Float[np.ndarray, "n n"]
+OneTime = Float[np.ndarray, " n"]
+Row = Float[np.ndarray, " t"]
 
 
 def refuses(model: AbstractModel, rule: AbstractDynamics) -> str | None:
@@ -241,7 +242,7 @@ class _Step(NamedTuple):
     thermal: float
 
 
-def _advance(c: TwoTime, step: _Step, a: OneTime, ac: OneTime, signal: OneTime, response: TwoTime, source: OneTime) -> None:
+def _advance(c: TwoTime, step: _Step, a: Row, ac: Row, signal: OneTime, response: TwoTime, source: Row) -> None:
     """Fill row and column t + 1 of a covariance, in place; a and ac are the rows of A and A C at t = len(a) - 1."""
     t = len(a) - 1
     now = slice(t + 1)
@@ -252,7 +253,7 @@ def _advance(c: TwoTime, step: _Step, a: OneTime, ac: OneTime, signal: OneTime, 
     c[t + 1, t + 1] = step.keep * row[t] - step.pull * drift_next + step.push * (response[t + 1, now] @ source) + step.thermal
 
 
-def lower_matvec(matrix: TwoTime, x: OneTime) -> OneTime:
+def lower_matvec(matrix: TwoTime, x: Row) -> Row:
     """L x for the leading block of a lower triangular matrix; skips most of the zeros above the diagonal, for memory traffic."""
     n = len(x)
     y = np.empty(n)

@@ -8,6 +8,7 @@ Source: Mignacco, Krzakala, Lu, Urbani, Zdeborova, arXiv:2002.11544 (ridge estim
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -16,8 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
-from scipy.special import erfc
-from scipy.stats import norm as gaussian
+from scipy.special import erfc, ndtr
 
 from quenched.losses import AbstractLoss, Hinge, Linear, QuadraticHinge
 from quenched.models.gaussian_mixture import GaussianMixture
@@ -36,8 +36,6 @@ def ridge_estimator(
     ridge: float,
     *,
     breakpoints: Sequence[float] = (),
-    damping: float = 0.5,
-    memory: int = 3,
     tolerance: float = 1e-12,
     max_iterations: int = 5000,
 ) -> xr.Dataset:
@@ -53,8 +51,10 @@ def ridge_estimator(
 
     averages over c = +-1 (with the cluster fractions) and xi. Scalar variables: overlap, norm, susceptibility, loss <ell(p)>,
     train_error, test_error. ``breakpoints``: gaps y r at which ell' or ell'' jumps (those of ``Hinge`` and ``QuadraticHinge`` are
-    known); without them the digits of such a loss are lost after the fifth or so. ``damping``, ``memory``, ``tolerance``,
-    ``max_iterations``: see ``numerics.fixed_point``; memory=0 is the most robust.
+    known); without them such a loss loses its digits after the fourth or so.
+
+    Solved by continuation from strong ridge, with Anderson mixing and plain damping where that fails, to a residual of
+    ``tolerance`` in (m/sqrt(C), ln C, ln V).
 
     Raises ``IncompatibleError`` for another model or a non-linear output, ``ParameterError`` for a non-convex loss,
     ``ConvergenceError`` with the residual where the iteration does not settle, as for separable data without ridge.
@@ -64,22 +64,35 @@ def ridge_estimator(
     loss, alpha, noise = model.loss, model.alpha, model.noise
     kinks = tuple(breakpoints) + ((loss.margin,) if isinstance(loss, (Hinge, QuadraticHinge)) else ())
 
-    def update(state: np.ndarray) -> np.ndarray:
-        m, c, v = state[0], *np.exp(state[1:])
-        cg, gg, stiffness = _averages(model, kinks, m, c, v)[:3]
-        v_new = 1 / (ridge + alpha * noise * stiffness)
-        m_new = v_new * alpha * cg
-        return np.array([m_new, *np.log([m_new**2 + alpha * noise * v_new**2 * gg, v_new])])
+    def unpack(state: np.ndarray) -> tuple[float, float, float]:
+        c, v = np.exp(state[1:])
+        return float(state[0] * np.sqrt(c)), float(c), float(v)
 
+    def update(strength: float, state: np.ndarray) -> np.ndarray:
+        m, c, v = unpack(state)
+        cg, gg, stiffness = _averages(model, kinks, m, c, v)[:3]
+        vh = alpha * noise * stiffness
+        v_new = 1 / (strength + vh)
+        # dmh/dm = -vh/Delta: added on both sides of (ridge + vh) m = mh, it makes the square loss converge at once
+        m_new = (alpha * cg + vh / noise * m) / (strength + vh + vh / noise)
+        c_new = m_new**2 + alpha * noise * v_new**2 * gg
+        return np.array([m_new / np.sqrt(c_new), np.log(c_new), np.log(v_new)])
+
+    # from strong to weak ridge: far from the solution a weakly regularised iterate may satisfy every sample and lose its way
+    top = max(ridge, alpha * (1 + noise))
+    ladder = np.geomspace(top, ridge, 1 + int(np.ceil(np.log(top / ridge) / np.log(4)))) if ridge > 0 else [top, 0.0]
     with jax.enable_x64(True):
-        # C and V by their logarithms: no mixing of iterates makes them negative
-        solution = fixed_point(
-            update, np.array([0.5, 0.0, 0.0]), damping=damping, memory=memory, tolerance=tolerance, max_iterations=max_iterations
-        )
-        m, c, v = solution.value[0], *np.exp(solution.value[1:])
-        loss_value, train_error, curvature = _averages(model, kinks, m, c, v)[3:]
-    if curvature < 0:
-        raise checks.ParameterError(f"the loss must be convex, got ell'' = {curvature:g} at a point of {type(loss).__name__}")
+        state = np.array([0.5, 0.0, 0.0])
+        for strength in ladder:
+            goal = tolerance if strength == ladder[-1] else max(tolerance, 1e-4)
+            solve = partial(fixed_point, partial(update, float(strength)), state, tolerance=goal)
+            try:
+                solution = solve(memory=3, max_iterations=200)
+            except checks.ConvergenceError:
+                solution = solve(memory=0, max_iterations=max_iterations)
+            state = solution.value
+        m, c, v = unpack(state)
+        loss_value, train_error = _averages(model, kinks, m, c, v)[3:]
     scalars = {
         "overlap": m,
         "norm": c,
@@ -94,7 +107,11 @@ def ridge_estimator(
         "ridge": float(ridge),
         "breakpoints": tuple(map(float, breakpoints)),
     }
-    certificate = {"method": "damped fixed point", "residual": solution.residual, "iterations": solution.iterations}
+    certificate = {
+        "method": "fixed point by continuation in the ridge",
+        "residual": solution.residual,
+        "iterations": solution.iterations,
+    }
     return dataset({name: ((), np.float64(value)) for name, value in scalars.items()}, {}, provenance, certificate=certificate)
 
 
@@ -117,7 +134,7 @@ def capacity(margin: float = 0.0) -> float:
     an upper bound.
     """
     checks.non_negative("margin", margin)
-    return float(1 / ((1 + margin**2) * gaussian.cdf(margin) + margin * gaussian.pdf(margin)))
+    return float(1 / ((1 + margin**2) * ndtr(margin) + margin * np.exp(-(margin**2) / 2) / np.sqrt(2 * np.pi)))
 
 
 def proximal(loss: AbstractLoss, y: Float[Array, " n"], target: Float[Array, " n"], strength: Real) -> Float[Array, " n"]:
@@ -149,8 +166,8 @@ def proximal(loss: AbstractLoss, y: Float[Array, " n"], target: Float[Array, " n
 
 
 def _averages(model: GaussianMixture, kinks: tuple[float, ...], m: float, c: float, v: float) -> np.ndarray:
-    """<c g>, <g^2>, <ell''/(1 + Delta V ell'')>, <ell>, <1[y p < 0]> and min ell''; both clusters, one compilation."""
-    total, low = np.zeros(5), np.inf
+    """<c g>, <g^2>, <ell''/(1 + Delta V ell'')>, <ell> and <1[y p < 0]> over both clusters; one compilation."""
+    total = np.zeros(5)
     scale, strength = np.sqrt(model.noise * c), model.noise * v
     loss = traced(model.loss, np.float64)
     for sign, fraction in ((1.0, model.positive_fraction), (-1.0, 1 - model.positive_fraction)):
@@ -160,23 +177,21 @@ def _averages(model: GaussianMixture, kinks: tuple[float, ...], m: float, c: flo
         slopes = np.asarray(loss.slope(jnp.full(gaps.shape, sign), jnp.asarray(gaps)))
         xi, weight = normal_panels((gaps + strength * slopes - sign * m) / scale)
         target = sign * m + scale * xi
-        rows, curvature = _integrands(loss, jnp.asarray(sign), jnp.asarray(target), jnp.asarray(strength))
+        rows = _integrands(loss, jnp.asarray(sign), jnp.asarray(target), jnp.asarray(strength))
         # by parts: <ell''/(1 + Delta V ell'')> = -<dg/dom> = -<xi g>/scale, which needs no ell'' and no care at its jumps
         cg, loss_value, error = np.asarray(rows)
         total += fraction * (np.stack([cg, cg**2, -xi * sign * cg / scale, loss_value, error]) @ weight)
-        low = min(low, float(curvature))
-    return np.append(total, low)
+    return total
 
 
 @eqx.filter_jit
-def _integrands(
-    loss: AbstractLoss, sign: Real, target: Float[Array, " n"], strength: Real
-) -> tuple[Float[Array, "3 n"], Float[Array, ""]]:
-    """Rows c g, ell(p), 1[y p < 0] at the proximal points, and the smallest ell''."""
+def _integrands(loss: AbstractLoss, sign: Real, target: Float[Array, " n"], strength: Real) -> Float[Array, "3 n"]:
+    """c g, ell(p) and 1[y p < 0] at the proximal points."""
     y = jnp.full_like(target, sign)
     p = proximal(loss, y, target, strength)
-    rows = jnp.stack([y * (p - target) / strength, loss.ell(y, p), (y * p < 0).astype(p.dtype)])
-    return rows, jnp.min(loss.curvature(y, p))
+    # where the slope jumps it has no value at p, but the proximal equation still defines g
+    g = -loss.slope(y, p) if loss.smooth else (p - target) / strength
+    return jnp.stack([y * g, loss.ell(y, p), (y * p < 0).astype(p.dtype)])
 
 
 def _check_model(model: Any) -> None:
@@ -187,3 +202,8 @@ def _check_model(model: Any) -> None:
     output = getattr(model.loss, "output", Linear())
     if type(output) is not Linear:
         raise checks.IncompatibleError(f"the ridge estimator needs a Linear output, got {type(output).__name__}")
+    with jax.enable_x64(True):
+        r = jnp.linspace(-20.0, 20.0, 801)
+        lowest = min(float(jnp.min(model.loss.curvature(jnp.full_like(r, y), r))) for y in (-1.0, 1.0))
+    if lowest < 0:
+        raise checks.ParameterError(f"loss must be convex, got {type(model.loss).__name__} with ell'' = {lowest:g}")

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 import xarray as xr
 
-from quenched.dynamics import AbstractDynamics, Gradient, PerturbationResponse, simulate
+from quenched.dynamics import AbstractDynamics, Gradient
+from quenched.dynamics.response import PerturbationResponse
+from quenched.dynamics.simulate import simulate
 from quenched.models import AbstractGaussianModel, AbstractModel
 from quenched.observables.fdt import fluctuation_response
 from quenched.observables.gaps import sample_gaps

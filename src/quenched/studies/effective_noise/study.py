@@ -23,12 +23,15 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class EffectiveNoise(Study):
-    """Effective temperature of SGD where the training loss stays positive, replica distance where it goes to zero, and both on digits."""
+    """Effective temperature where the training loss stays positive, replica distance where it vanishes, both on digits too."""
 
     name: ClassVar[str] = "effective-noise"
-    title: ClassVar[str] = "How noisy is SGD? Effective temperature and replica distance, on Gaussian mixtures and on handwritten digits"
+    title: ClassVar[str] = (
+        "How noisy is SGD? Effective temperature and replica distance, on Gaussian mixtures and on handwritten digits"
+    )
     paper: ClassVar[str] = (
-        "F. Mignacco, P. Urbani, The effective noise of Stochastic Gradient Descent, J. Stat. Mech. (2022) 083405, arXiv:2112.10852"
+        "F. Mignacco, P. Urbani, The effective noise of Stochastic Gradient Descent, "
+        "J. Stat. Mech. (2022) 083405, arXiv:2112.10852"
     )
     equations: ClassVar[tuple[str, ...]] = (
         r"B(t,t_w) = |w(t) - w(t_w)|^2 / 2d",
@@ -76,7 +79,9 @@ class EffectiveNoise(Study):
         noisy = (IID(fraction=0.3), IID(fraction=0.6), Persistent(fraction=0.3, time=1.0), Persistent(fraction=0.6, time=2.0))
         return {
             "quick": cls(),
-            "paper": cls(compare=noisy, size=2000, disorder=16, replicas=8, samples=16384, runs=8, waiting=100, lags=100, steps=200),
+            "paper": cls(
+                compare=noisy, size=2000, disorder=16, replicas=8, samples=16384, runs=8, waiting=100, lags=100, steps=200
+            ),
         }
 
     def stationary_rules(self) -> tuple[Gradient, ...]:
@@ -86,7 +91,7 @@ class EffectiveNoise(Study):
     def resting_rules(self) -> tuple[Gradient, ...]:
         """Rules of the over-parametrised system: full batch too, and no ridge, so that the dynamics can come to rest."""
         free = dataclasses.replace(self.rule, ridge=0.0)
-        return tuple(with_batches(free, batches) for batches in (Full(), *self.compare, self.rule.batches))
+        return tuple(with_batches(free, batches) for batches in (*self.compare, self.rule.batches, Full()))
 
     def theory(self, seed: int, progress: bool) -> xr.DataTree:
         solver = {"samples": self.samples, "runs": self.runs, "seed": seed}

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import xarray as xr
-from matplotlib.figure import Figure
 
-import quenched.dynamics as dynamics
-import quenched.theory as theory
 from quenched.dynamics import IID, AbstractBatches, Full, Gradient, Persistent
+from quenched.dynamics.simulate import simulate
 from quenched.losses import Door, Logistic
 from quenched.models import AbstractGaussianModel, GaussianMixture, GaussianStart
 from quenched.numerics import checks
@@ -19,11 +17,15 @@ from quenched.observables import gaps
 from quenched.studies.base import Study
 from quenched.studies.claims import Claim
 from quenched.studies.rules import beside, with_batches
+from quenched.theory import solve
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclasses.dataclass(frozen=True)
 class SgdGaussianMixture(Study):
-    """One model, one rule and other batch processes beside it: m, C, losses and errors against time, and the two-time functions."""
+    """One model, one rule, other batch processes beside it: m, C, losses and errors against time, and the two-time functions."""
 
     name: ClassVar[str] = "sgd-gaussian-mixture"
     title: ClassVar[str] = "Learning curves of SGD on a high-dimensional Gaussian mixture, exact at finite learning rate"
@@ -32,7 +34,8 @@ class SgdGaussianMixture(Study):
         "Gaussian mixture classification, NeurIPS 2020, arXiv:2006.06098"
     )
     equations: ClassVar[tuple[str, ...]] = (
-        r"w(t+1) = w(t) - \eta [\lambda w(t) + d^{-1/2} \sum_\mu s_\mu(t) \ell'(y_\mu, r_\mu(t)) x_\mu],  r_\mu = w \cdot x_\mu / \sqrt{d}",
+        r"w(t+1) = w(t) - \eta [\lambda w(t) + d^{-1/2} \sum_\mu s_\mu(t) \ell'(y_\mu, r_\mu(t)) x_\mu]",
+        r"r_\mu = w \cdot x_\mu / \sqrt{d}",
         r"r = m \zeta + \sqrt{\Delta} h,  f = s \ell'(y, r),  M(t,t') = \alpha <f(t) f(t')>,  g ~ N(0, M)",
         r"h(t+1) = (1 - \eta\lambda) h(t) - \eta [\sqrt{\Delta} (g(t) + f(t)) + \Delta \sum_{u \le t} \Gamma(t,u) h(u)]",
         r"m(t+1) = (1 - \eta\lambda) m(t) - \eta \alpha <f(t) \zeta>",
@@ -62,7 +65,11 @@ class SgdGaussianMixture(Study):
     @classmethod
     def presets(cls) -> Mapping[str, Study]:
         three = GaussianMixture(
-            alpha=3.0, noise=0.05, clusters=3, loss=Logistic(output=Door(width=0.7)), start=GaussianStart(overlap=0.2, variance=0.1)
+            alpha=3.0,
+            noise=0.05,
+            clusters=3,
+            loss=Logistic(output=Door(width=0.7)),
+            start=GaussianStart(overlap=0.2, variance=0.1),
         )
         late = GaussianMixture(alpha=2.0, noise=0.5, start=GaussianStart(variance=5.0))
         return {
@@ -80,15 +87,22 @@ class SgdGaussianMixture(Study):
     def theory(self, seed: int, progress: bool) -> xr.Dataset:
         return beside(
             self.rules(),
-            lambda rule: theory.solve(
-                self.model, rule, steps=self.steps, method="sampled", samples=self.samples, runs=self.runs, seed=seed, final_gaps=True
+            lambda rule: solve(
+                self.model,
+                rule,
+                steps=self.steps,
+                method="sampled",
+                samples=self.samples,
+                runs=self.runs,
+                seed=seed,
+                final_gaps=True,
             ),
         )
 
     def experiment(self, seed: int, progress: bool) -> xr.Dataset:
         return beside(
             self.rules(),
-            lambda rule: dynamics.simulate(
+            lambda rule: simulate(
                 self.model,
                 rule,
                 steps=self.steps,

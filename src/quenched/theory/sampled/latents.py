@@ -25,9 +25,9 @@ class Latents(eqx.Module):
 def draw_latents(key: PRNGKeyArray, model: AbstractGaussianModel, n: int, dtype: Any) -> Latents:
     """n samples of the latent law with the exact fractions of every class, and first and second moments without error.
 
-    Uniforms and normals are stratified (one number per n-quantile, in random order). Then the normals are made orthogonal to a constant, to the part
-    of zeta that comes from the uniforms, and to each other; w0 is made orthogonal to all of these, to zeta and to y; all get variance 1.
-    Averages of f zeta over the samples lose most of their noise.
+    Uniforms and normals are stratified (one number per n-quantile, in random order). Then the normals are made orthogonal to a
+    constant, to the part of zeta that comes from the uniforms, and to each other; w0 is made orthogonal to all of these, to zeta
+    and to y; all get variance 1. Averages of f zeta over the samples lose most of their noise.
     """
     k = model.directions
     key_order, key_jitter = jax.random.split(key)
@@ -36,9 +36,9 @@ def draw_latents(key: PRNGKeyArray, model: AbstractGaussianModel, n: int, dtype:
     # away from 0 and 1, where the quantile is infinite
     jitter = jax.random.uniform(key_jitter, (k + 1, n), dtype, 1e-3, 1 - 1e-3)
     normals = ndtri((strata[1:].astype(dtype) + jitter) / n)
-    centres, _ = model.latent(jnp.zeros((n, k), dtype), uniform)
+    centres, labels = model.latent(jnp.zeros((n, k), dtype), uniform)
     basis = [jnp.ones(n, dtype)]
-    for column in centres.T.astype(dtype):
+    for column in (*centres.T.astype(dtype), labels.astype(dtype)):
         basis.append(_orthogonal(column, basis))
     matched = []
     for column in normals[:k]:
@@ -52,7 +52,8 @@ def draw_latents(key: PRNGKeyArray, model: AbstractGaussianModel, n: int, dtype:
 
 
 def _orthogonal(x: Float[Array, " n"], basis: list[Array]) -> Float[Array, " n"]:
-    """x minus its components along the basis (columns of mean square 1 or 0), rescaled to mean square 1; 0 if nothing is left of it."""
+    """x minus its components along the basis (columns of mean square 1 or 0), rescaled to mean square 1; 0 if nothing is left of
+    it."""
     size = jnp.mean(x**2)
     # twice is enough: the second pass removes the rounding of the first
     for column in (*basis, *basis):

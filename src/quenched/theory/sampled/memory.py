@@ -15,8 +15,8 @@ _ROWS = 8
 class DenseMemory(eqx.Module):
     """Keeps every past value: exact, O(N t) per step and O(N T) of storage, ``rows`` = T a multiple of 8.
 
-    Another representation of the past replaces it by giving the same four methods. ``coefficients`` is whatever represents one row of the
-    kernel; here the row itself, zero beyond the present.
+    Another representation of the past replaces it by giving the same four methods. ``coefficients`` is whatever represents one
+    row of the kernel; here the row itself, zero beyond the present.
     """
 
     rows: int
@@ -37,7 +37,8 @@ class DenseMemory(eqx.Module):
     def apply(self, state: PyTree, row: Float[Array, " rows"], t: Int[Array, ""]) -> PyTree:
         """sum_{u <= t} row(u) x(u) of every lane.
 
-        The trip count is that of the past, not of the buffer, so that a run costs T^2/2 rows; loops with traced bounds differentiate forward.
+        The trip count is that of the past, not of the buffer, so that a run costs T^2/2 rows; loops with traced bounds
+        differentiate forward.
         """
         leaves, structure = jax.tree.flatten(state)
         weights = row.astype(leaves[0].dtype)
@@ -45,7 +46,8 @@ class DenseMemory(eqx.Module):
         def block(b: Int[Array, ""], sums: list[Array]) -> list[Array]:
             for k in range(_ROWS):
                 u = b * _ROWS + k
-                sums = [s + weights[u] * lax.dynamic_index_in_dim(x, u, 0, keepdims=False) for s, x in zip(sums, leaves, strict=True)]
+                rows = [lax.dynamic_index_in_dim(x, u, 0, keepdims=False) for x in leaves]
+                sums = [total + weights[u] * x for total, x in zip(sums, rows, strict=True)]
             return sums
 
         sums = lax.fori_loop(0, t // _ROWS + 1, block, [jnp.zeros(x.shape[1:], x.dtype) for x in leaves])

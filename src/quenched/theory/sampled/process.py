@@ -1,6 +1,7 @@
 """The effective process: N trajectories of one sample and one weight, and the kernels that they make for themselves.
 
-Source: Mignacco, Krzakala, Urbani, Zdeborova, arXiv:2006.06098 (equations), arXiv:2112.10852 (replicas), in the form of ``docs/dmft.md``.
+Source: Mignacco, Krzakala, Urbani, Zdeborova, arXiv:2006.06098 (equations), arXiv:2112.10852 (replicas), in the form of
+``docs/dmft.md``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree
 
 from quenched.dynamics.batches import Fresh
 from quenched.dynamics.constraints import Spherical
@@ -18,8 +19,8 @@ from quenched.dynamics.gradient import Gradient
 from quenched.dynamics.schedules import rate_at
 from quenched.dynamics.transforms import Momentum
 from quenched.models.gaussian import AbstractGaussianModel
-from quenched.models.start import SphericalStart
 from quenched.numerics.mixing import OrthogonalMixing
+from quenched.numerics.precision import Real
 from quenched.theory.sampled.latents import Latents, draw_latents
 from quenched.theory.sampled.memory import DenseMemory
 from quenched.theory.sampled.response import Impulses, SignProbes
@@ -75,13 +76,6 @@ def cast(tree: PyTree, dtype: Any) -> PyTree:
     return jax.tree.map(lambda leaf: leaf.astype(dtype) if eqx.is_inexact_array(leaf) else leaf, tree)
 
 
-def initial_overlap(model: AbstractGaussianModel, dtype: Any) -> Float[Array, " k"]:
-    """m_k(0): the same along all directions, but along the first one only on the sphere."""
-    m0 = jnp.asarray(model.start.mean_overlap, dtype)
-    along = jnp.arange(model.directions) < (1 if isinstance(model.start, SphericalStart) else model.directions)
-    return jnp.where(along, m0, 0.0)
-
-
 class Process(eqx.Module):
     """The constants of one run: laws, latent variables, mixing matrix, response fields.
 
@@ -125,7 +119,12 @@ class Process(eqx.Module):
         """Whether samples are used once: then there is no memory, no reaction and no lasting response."""
         return isinstance(self.rule.batches, Fresh)
 
-    def keys(self, t: Int[Array, ""] | int, purpose: int) -> PRNGKeyArray:
+    @property
+    def decay(self) -> Real | None:
+        """The momentum beta, None for plain descent."""
+        return self.rule.transform.decay if isinstance(self.rule.transform, Momentum) else None
+
+    def keys(self, t: Int[Array, ""] | int, purpose: int) -> Key[Array, " replica"]:
         """One key per replica for a purpose at a step."""
         key = jax.random.fold_in(jax.random.fold_in(self.key, t), purpose)
         return jax.vmap(lambda a: jax.random.fold_in(key, a))(jnp.arange(self.plan.replicas))
@@ -135,12 +134,14 @@ class Process(eqx.Module):
     def start(self) -> State:
         """State at step 0: h = w = sqrt(R0) w0, no tangent."""
         plan, dtype = self.plan, self.latents.w0.dtype
-        w = jnp.broadcast_to(jnp.sqrt(jnp.asarray(self.model.start.spread, dtype)) * self.latents.w0, (plan.replicas, plan.samples))
-        lanes = {"w": w} if self.fresh else {"w": w, "h": w, "dh": jnp.zeros_like(self.fields.field(jnp.zeros((), jnp.int32)), dtype)}
-        overlap = initial_overlap(self.wide, jnp.result_type(float))
+        spread = jnp.sqrt(jnp.asarray(self.model.start.spread, dtype))
+        w = jnp.broadcast_to(spread * self.latents.w0, (plan.replicas, plan.samples))
+        lanes = {"w": w}
+        if not self.fresh:
+            lanes |= {"h": w, "dh": jnp.zeros_like(self.fields.field(jnp.zeros((), jnp.int32)), dtype)}
+        overlap = jnp.full(self.model.directions, self.wide.start.mean_overlap, jnp.result_type(float))
         batch = jax.vmap(lambda k: jax.tree.map(jnp.asarray, self.rule.batches.init(k, plan.samples)))(self.keys(0, 0))
-        moving = isinstance(self.rule.transform, Momentum)
-        velocity = jax.tree.map(jnp.zeros_like, (overlap, lanes)) if moving else None
+        velocity = None if self.decay is None else jax.tree.map(jnp.zeros_like, (overlap, lanes))
         return State(overlap, lanes, velocity, batch, None if self.fresh else self.memory.init(lanes))
 
     def sample(self, state: State, t: Int[Array, ""]) -> Sample:
@@ -201,9 +202,7 @@ class Process(eqx.Module):
         velocity = state.velocity
         direction: tuple[Array, Lanes] = (gradient_m, gradient)
         if velocity is not None:
-            direction = velocity = jax.tree.map(
-                lambda v, g: jnp.asarray(rule.transform.decay, g.dtype) * v + g, velocity, direction
-            )
+            direction = velocity = jax.tree.map(lambda v, g: jnp.asarray(self.decay, g.dtype) * v + g, velocity, direction)
         overlap, lanes = jax.tree.map(lambda x, g: x - lr.astype(x.dtype) * g, (state.overlap, state.lanes), direction)
         if rule.thermal:
             kick = self.thermal_noise(jnp.sqrt(2 * rule.temperature * lr).astype(dtype), t)

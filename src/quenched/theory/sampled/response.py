@@ -18,9 +18,9 @@ Tangent = Float[Array, "replica field n"]
 class SignProbes(eqx.Module):
     """Random fields e(t) = +-1 per trajectory: <x(t) e(s)> estimates dx(t)/de(s) for every s at once.
 
-    e(s) is row s of the Hadamard matrix with random signs per trajectory, so the fields of different times are exactly orthogonal: there is
-    no noise at all where the curvature is the same for all trajectories. The average over trajectories for all s is one fast
-    transform and nothing is stored. New signs every N steps. ``signs``: (replica, probe, epoch, N).
+    e(s) is row s of the Hadamard matrix with random signs per trajectory, so the fields of different times are exactly
+    orthogonal: there is no noise at all where the curvature is the same for all trajectories. The average over trajectories for
+    all s is one fast transform and nothing is stored. New signs every N steps. ``signs``: (replica, probe, epoch, N).
     """
 
     signs: Float[Array, "replica field epoch n"]

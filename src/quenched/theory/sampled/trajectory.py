@@ -12,7 +12,6 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from quenched.dynamics.gradient import Gradient
 from quenched.dynamics.schedules import rate_at
-from quenched.dynamics.transforms import Momentum
 from quenched.models.gaussian import AbstractGaussianModel
 from quenched.theory.sampled.process import Kernels, Plan, Process, Sample, State
 from quenched.theory.sampled.response import weight_response
@@ -44,9 +43,10 @@ def trajectory(
 ) -> dict[str, Array]:
     """Order parameters and kernels of one run, in buffers of the plan's sizes.
 
-    ``steps`` < ``plan.rows`` may be traced: one compilation serves all lengths. ``times``: increasing observation steps, padded with numbers
-    beyond ``steps``. Kernels have the default floating type (float64 inside ``jax.enable_x64``), trajectories that of the plan.
-    Arrays over ``rows`` are defined up to step ``steps``; ``first_bad`` is the step of the first non-finite number, where the run stops, or -1.
+    ``steps`` < ``plan.rows`` may be traced: one compilation serves all lengths. ``times``: increasing observation steps, padded
+    with numbers beyond ``steps``. Kernels have the default floating type (float64 inside ``jax.enable_x64``), trajectories that
+    of the plan. Arrays over ``rows`` are defined up to step ``steps``; ``first_bad`` is the step of the first non-finite number,
+    where the run stops, or -1.
     """
     process = Process.draw(model, rule, plan, key)
     state = process.start()
@@ -75,7 +75,7 @@ def _single(process: Process, state: State, sample: Sample) -> dict[str, Array]:
         "norm": process.norm(state.overlap, state.lanes),
         "loss": jnp.mean(loss.ell(sample.y, sample.r)),
     }
-    if loss.classification:
+    if process.model.classifies:
         values["train_error"] = jnp.mean(loss.gap(sample.y, sample.r) < 0, dtype=wide)
     if process.plan.replicas > 1:
         # mean over pairs of |w_a - w_b|^2, free of cancellation
@@ -103,7 +103,13 @@ def _empty(process: Process, state: State) -> Records:
 
 
 def _write(
-    process: Process, records: Records, state: State, sample: Sample, kernels: Kernels, t: Int[Array, ""], times: Int[Array, " slots"]
+    process: Process,
+    records: Records,
+    state: State,
+    sample: Sample,
+    kernels: Kernels,
+    t: Int[Array, ""],
+    times: Int[Array, " slots"],
 ) -> Records:
     def put(buffer: Array, value: Any, at: Int[Array, ""]) -> Array:
         return lax.dynamic_update_index_in_dim(buffer, value.astype(buffer.dtype), at, 0)
@@ -111,7 +117,7 @@ def _write(
     single = _single(process, state, sample)
     total = sum((jnp.sum(value) for value in single.values()), jnp.sum(kernels.row))
     weights, forces = records.weights, records.forces
-    if process.plan.two_time:
+    if weights is not None and forces is not None:
         weights, forces = put(weights, state.lanes["w"], records.slot), put(forces, kernels.force, records.slot)
     seen = (records.slot < times.shape[0]) & (times[jnp.minimum(records.slot, times.shape[0] - 1)] == t)
     return Records(
@@ -134,7 +140,7 @@ def _results(process: Process, records: Records, times: Int[Array, " slots"]) ->
     if error is not None:
         results["test_error"] = error
     results |= {"gap": records.gap, "first_bad": records.first_bad}
-    if not plan.two_time:
+    if records.weights is None or records.forces is None:
         return results
     shown = jnp.minimum(times, plan.rows - 1)
     m = results["overlap"][shown]
@@ -146,9 +152,10 @@ def _results(process: Process, records: Records, times: Int[Array, " slots"]) ->
     noise = jnp.asarray(model.alpha, wide) * covariance(records.forces[:-1], wide)[0]
     results["noise_kernel"] = jnp.where(times[:, None] == times[None, :], noise, 0.0) if process.fresh else noise
     if plan.response:
-        rates = jnp.broadcast_to(rate_at(rule.lr, jnp.arange(plan.rows)), (plan.rows,)).astype(wide)
-        decay = rule.transform.decay if isinstance(rule.transform, Momentum) else 0.0
-        ridge, delta, beta = (jnp.asarray(x, wide) for x in (rule.ridge, model.delta, decay))
+        rates = jax.vmap(lambda t: jnp.asarray(rate_at(rule.lr, t), wide))(jnp.arange(plan.rows))
+        ridge, delta, beta = (
+            jnp.asarray(x, wide) for x in (rule.ridge, model.delta, 0.0 if process.decay is None else process.decay)
+        )
         response = weight_response(records.kernel, rates, ridge, delta, beta, records.scale)
         results["response"] = response[shown][:, shown]
         results["response_kernel"] = records.kernel[shown][:, shown]
