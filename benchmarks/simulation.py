@@ -73,7 +73,7 @@ def table() -> str:
     """Markdown table of all sizes and batch fractions."""
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     lines = [
-        "| d | batch | ours, ms/step | bare products | share of bare rate | NumPy loop | PyTorch loop | against the better loop |",
+        "| d | batch | ours, ms/step | bare products | share of bare rate | NumPy loop | PyTorch loop | against better loop |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for d in STEPS:

@@ -37,12 +37,23 @@ def run(**options):
         final={"gap": qd.observables.gaps.sample_gaps}, on_divergence="record", **options,
     )
 """
-WHOLE = RUN + "\nfrom pathlib import Path\nqd.save(run(checkpoint=sys.argv[1]), sys.argv[2])\n"
+SCRIPT = RUN + "\nqd.save(run(checkpoint=sys.argv[1]), sys.argv[2])\n"
 
 
-def start(script: str, *words: str) -> subprocess.Popen[str]:
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    # one compilation serves all processes
+    cache = {
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "cache"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
     return subprocess.Popen(
-        [sys.executable, "-c", script, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}
+        [sys.executable, "-c", SCRIPT, *words],
+        cwd=ROOT,
+        env={**os.environ, **cache},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -72,18 +83,18 @@ def equal(a: xr.Dataset, b: xr.Dataset) -> None:
     assert a.attrs == b.attrs
 
 
+@pytest.mark.slow
 def test_kill_9_and_resume(tmp_path: Path) -> None:
-    whole = start(WHOLE, str(tmp_path / "whole.npz"), str(tmp_path / "whole.nc"))
+    finished(start(tmp_path, str(tmp_path / "whole.npz"), str(tmp_path / "whole.nc")))
     checkpoint = tmp_path / "killed.npz"
     killed = 0
     for writes in (2, 6):
-        process = start(WHOLE, str(checkpoint), str(tmp_path / "resumed.nc"))
+        process = start(tmp_path, str(checkpoint), str(tmp_path / "resumed.nc"))
         kill_after_a_checkpoint(process, checkpoint, writes)
         killed += process.returncode == -signal.SIGKILL and checkpoint.exists()
     assert killed == 2
     assert not (tmp_path / "resumed.nc").exists()
-    finished(start(WHOLE, str(checkpoint), str(tmp_path / "resumed.nc")))
-    finished(whole)
+    finished(start(tmp_path, str(checkpoint), str(tmp_path / "resumed.nc")))
     assert not checkpoint.exists()
 
     resumed, reference = (qd.load(tmp_path / name) for name in ("resumed.nc", "whole.nc"))

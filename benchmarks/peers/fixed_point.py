@@ -2,7 +2,8 @@
 
 The equations and the estimators are those of the library's sampled solver (two balanced clusters, logistic loss, i.i.d.
 batches), written in NumPy with float32 trajectories and float64 kernels. Random numbers are common to all iterations, so that
-the iteration converges to a fixed point whose distance from the exact answer is the Monte-Carlo error of ``samples`` trajectories.
+the iteration converges to a fixed point whose distance from the exact answer is the Monte-Carlo error of ``samples``
+trajectories.
 """
 
 from __future__ import annotations
@@ -92,8 +93,8 @@ def one_pass(problem: Problem, draws: Draws, mu: np.ndarray, gamma: np.ndarray, 
     return new_mu, new_gamma, new_kernel, m, float(np.mean(omega[-1] ** 2) + m[-1] ** 2)
 
 
-def solve(problem: Problem, steps: int, samples: int, seed: int, damping: float = 0.6, tolerance: float = 1e-3, most: int = 200):
-    """Iterate to a relative change of the kernels below ``tolerance`` (below the Monte-Carlo error); (m(T), C(T, T), iterations)."""
+def solve(problem: Problem, steps: int, samples: int, seed: int, damping=0.6, tolerance=1e-3, most=200):
+    """(m(T), C(T, T), iterations), iterated until kernels change by less than ``tolerance``, below the Monte-Carlo error."""
     draws = draw(problem, steps, samples, seed)
     mu, gamma, kernel = np.zeros(steps), np.zeros((steps, steps)), np.zeros((steps, steps))
     for iteration in range(1, most + 1):

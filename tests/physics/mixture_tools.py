@@ -45,10 +45,12 @@ def assert_agree(theory, experiment, variables, bar=BAR):
     bad = []
     for variable in variables:
         z = qd.observables.compare(theory, experiment, variable)
-        z = z.isel({dim: np.flatnonzero(z[label] > 0) for dim, label in (("t", "step"), ("t_prime", "step_prime")) if dim in z.dims})
+        z = z.isel(
+            {dim: np.flatnonzero(z[label] > 0) for dim, label in (("t", "step"), ("t_prime", "step_prime")) if dim in z.dims}
+        )
         values = z.z.values
-        print(f"{variable}: theory {np.round(z.theory.values, 4).tolist()} simulation {np.round(z.experiment.values, 4).tolist()}")
-        print(f"    error {np.array2string(z.error.values, precision=2)} z {np.round(values, 2).tolist()}")
+        for label, part in (("theory", z.theory), ("simulation", z.experiment), ("error", z.error), ("z", z.z)):
+            print(f"{variable}, {label}: {np.array2string(part.values, precision=3, max_line_width=200)}")
         assert np.all(np.isfinite(values)), f"{variable}: an error is unknown"
         if np.abs(values).max() >= bar:
             bad.append(f"{variable}: {np.abs(values).max():.1f} standard errors")

@@ -75,7 +75,9 @@ SYSTEMS = {
         names=CLASSES,
     ),
     "schedule": System(
-        mixture(alpha=2.0, noise=0.5), d.Gradient(d.PowerLawDecay(0.8, 10.0, 0.7), d.Persistent(0.3, 2.5), ridge=0.1), names=CLASSES
+        mixture(alpha=2.0, noise=0.5),
+        d.Gradient(d.PowerLawDecay(0.8, 10.0, 0.7), d.Persistent(0.3, 2.5), ridge=0.1),
+        names=CLASSES,
     ),
     "temperature": System(
         mixture(alpha=2.0, noise=0.5),
@@ -100,7 +102,9 @@ SYSTEMS = {
         d.Gradient(0.05, d.Persistent(0.4, 0.5), transform=d.Momentum(0.8), constraint=d.Spherical()),
         names=(*SPHERE, "test_error"),
     ),
-    "two teachers": System(TwoTeachers(alpha=2.0, start=qd.models.GaussianStart(0.2, 0.2)), d.Gradient(0.2, d.Persistent(0.4, 1.0), ridge=0.1)),
+    "two teachers": System(
+        TwoTeachers(alpha=2.0, start=qd.models.GaussianStart(0.2, 0.2)), d.Gradient(0.2, d.Persistent(0.4, 1.0), ridge=0.1)
+    ),
 }
 
 

@@ -50,10 +50,8 @@ class Records:
 
     def two_time(self, first: int, block: int, *, pairs: bool) -> None:
         """Correlations of the snapshots of a finished block."""
-        if self.keep_weights:
-            snapshots = self.arrays[_TIME, "weights"][first : first + block]
-        else:
-            snapshots = self.arrays.pop(_SNAPSHOTS)
+        kept = self.keep_weights
+        snapshots = self.arrays[_TIME, "weights"][first : first + block] if kept else self.arrays.pop(_SNAPSHOTS)
         parts = [correlations(sample, pairs) for sample in snapshots]
         self.put_once(first, {name: np.stack([part[name] for part in parts]) for name in parts[0]})
 

@@ -34,6 +34,7 @@ def parametric_fdt(theory: Data, experiment: Data, ax: Axes | None = None, *, te
         ax.set_ylabel(axis_label(first["integrated_response"]))
         ax.set_xlim(left=0)
         ax.set_ylim(bottom=0)
+        ax.locator_params(axis="x", nbins=5)
         draw_legend(ax, lines, points, temperature)
         return ax
 

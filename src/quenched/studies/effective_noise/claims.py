@@ -19,7 +19,7 @@ from quenched.studies.effective_noise.measure import Window, simulated_fluctuati
 from quenched.theory import solve
 
 SOURCE = "arXiv:2112.10852"
-OWN = "this project, docs/effective-noise.md"
+OWN = "this project, docs/measured.md"
 
 LINEAR = GaussianMixture(alpha=3.0, noise=0.5, loss=Square())
 LINEAR_RULE = Gradient(lr=0.2, batches=IID(fraction=0.3))

@@ -15,7 +15,7 @@ from quenched.theory import solve
 from quenched.theory.static import bayes_error
 
 SOURCE = "arXiv:2006.06098"
-OWN = "this project, docs/dmft.md"
+OWN = "this project, docs/measured.md"
 
 TWO = GaussianMixture(alpha=2.0, noise=0.5)
 THREE = GaussianMixture(
@@ -61,7 +61,7 @@ def end_of_training() -> Measured:
 
 
 def early_stopping() -> Measured:
-    """Without ridge, two margins: rise of the test error after its minimum, minus 0.005; Bayes error + 0.005 minus the minimum."""
+    """Two margins without ridge: rise of the test error after its minimum, minus 0.005; Bayes error + 0.005 minus the minimum."""
     theory = solve(TWO, Gradient(lr=0.2), steps=60, two_time=False, samples=8192, runs=8, seed=4)
     error = mean_error(theory["test_error"])[0].values
     best = bayes_error(TWO.alpha, TWO.noise)

@@ -67,4 +67,6 @@ def end_state(theory: xr.Dataset, experiment: xr.Dataset) -> Figure:
     simulated, solved = (
         {name: gaps.histogram(data["gap"].sel(rule=name), limits=limits) for name in names} for data in (experiment, theory)
     )
-    return plot.gap_histogram(simulated, margin=None, theory=solved).figure
+    figure, (ax,) = plot.panels(width=7.0, height=4.8)
+    plot.gap_histogram(simulated, ax, margin=None, theory=solved)
+    return figure
