@@ -51,7 +51,6 @@ def start(folder: Path, *words: str) -> subprocess.Popen[str]:
         [sys.executable, "-c", SCRIPT, *words],
         cwd=ROOT,
         env={**os.environ, **cache},
-        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -67,7 +66,7 @@ def kill_after_a_checkpoint(process: subprocess.Popen[str], checkpoint: Path, wr
             seen.add((status.st_ino, status.st_mtime_ns))
         time.sleep(0.0005)
     os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()
 
 
 def finished(process: subprocess.Popen[str]) -> None:

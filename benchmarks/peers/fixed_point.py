@@ -69,7 +69,8 @@ def one_pass(problem: Problem, draws: Draws, mu: np.ndarray, gamma: np.ndarray, 
     p = problem
     m, response = order_parameters(p, mu, gamma)
     values, vectors = np.linalg.eigh(kernel)
-    g = ((vectors * np.sqrt(np.maximum(values, 0))).astype(np.float32)) @ draws.noise
+    # the symmetric root is a continuous function of the kernel, as convergence with common random numbers needs
+    g = ((vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T).astype(np.float32) @ draws.noise
     omega = np.zeros((steps + 1, samples), np.float32)
     omega[0] = p.variance**0.5 * draws.start
     f, tangent = np.zeros((steps, samples), np.float32), np.zeros((steps, samples), np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from quenched.dynamics.batches import IID, AbstractBatches, Epochs, Full, Persistent, happens, quantile
+from quenched.dynamics.batches import IID, AbstractBatches, Epochs, Full, Persistent, happens, quantile, random_words
 from quenched.numerics.checks import ParameterError
 
 LR = 0.1
@@ -113,7 +113,7 @@ def test_quantile_counts() -> None:
 
 def test_probabilities_are_exact_to_32_bits() -> None:
     key, n = jax.random.key(0), 1000
-    bits = np.asarray(jax.random.bits(key, (n,), jnp.uint32)).astype(np.float64)
+    bits = np.asarray(random_words(key, n)).astype(np.float64)
     with jax.enable_x64(True):
         assert happens(key, (bits + 1) / 2**32, n).all()
         assert not happens(key, bits / 2**32, n).any()

@@ -126,7 +126,7 @@ def test_one_configuration_compiles_at_most_three_programs():
     jax.monitoring.register_event_duration_secs_listener(
         lambda name, *_, fun_name="", **__: programs.append(fun_name) if name.endswith("backend_compile_duration") else None
     )
-    simulate(MIXTURE, SGD, steps=130, size=22, replicas=2, disorder=3, final={"gaps": gaps}, stop=LossBelow(1e-9))
+    simulate(MIXTURE, SGD, steps=130, size=22, replicas=2, disorder=3, final={"gap": gaps}, stop=LossBelow(1e-9))
     assert 2 <= len([name for name in programs if any(core in name for core in ("begin", "advance", "finish"))]) <= 3
 
 
@@ -145,7 +145,7 @@ def test_final_observables_accumulators_and_stops():
         size=40,
         replicas=2,
         times=[0, 5, 1000, 2000],
-        final={"gaps": gaps},
+        final={"gap": gaps},
         stop=stop,
         accumulators=[WeightMoments()],
         record_weights=True,
@@ -155,9 +155,9 @@ def test_final_observables_accumulators_and_stops():
     assert np.all(ds["loss"][..., 2:] < 1e-6)
     assert np.all(ds["loss"][..., :2] > 1e-6)
     np.testing.assert_array_equal(ds["weights"][..., 2, :], ds["weights"][..., 3, :])
-    assert ds["gaps"].dims == ("disorder", "replica", "sample")
+    assert ds["gap"].dims == ("disorder", "replica", "sample")
     # the loss at the end follows from the gaps at the end
-    np.testing.assert_allclose((np.maximum(0.5 - ds["gaps"], 0) ** 2 / 2).mean("sample"), ds["loss"][..., -1], rtol=1e-4)
+    np.testing.assert_allclose((np.maximum(0.5 - ds["gap"], 0) ** 2 / 2).mean("sample"), ds["loss"][..., -1], rtol=1e-4)
     # the accumulator stops with its replica: the average still holds the way to the end
     assert np.all(np.abs(ds["time_average"] - ds["weights"][..., -1, :]).max("parameter") > 1e-3)
     again = rebuild(ds, consent=True)
@@ -199,7 +199,7 @@ def test_spins_without_a_loss_run_and_never_go_bad():
 def test_data_may_be_an_operator(kind, block):
     arguments = {"steps": 8, "size": 20, "replicas": 2, "disorder": 2, "two_time": True}
     plain = simulate(MIXTURE, SGD, block=1, **arguments)
-    operator = simulate(kind(alpha=1.5), SGD, block=block, final={"gaps": gaps}, stop=LossBelow(1e-9), **arguments)
+    operator = simulate(kind(alpha=1.5), SGD, block=block, final={"gap": gaps}, stop=LossBelow(1e-9), **arguments)
     np.testing.assert_allclose(plain["correlation"], operator["correlation"], rtol=1e-4, atol=1e-5)
 
 

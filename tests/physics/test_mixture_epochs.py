@@ -11,7 +11,7 @@ STEPS = 60
 
 
 def model():
-    return mixture(qd.losses.QuadraticHinge(1.0), alpha=0.5, noise=0.5, variance=1.0)
+    return mixture(qd.losses.QuadraticHinge(margin=1.0), alpha=0.5, noise=0.5, variance=1.0)
 
 
 @pytest.fixture(scope="module")

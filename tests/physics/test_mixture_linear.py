@@ -12,8 +12,10 @@ SQUARE = qd.losses.Square()
 
 
 def spectral_response(alpha, noise, ridge, lr, steps):
-    """R(t+1, 0) = int rho(x) (1 - lr ridge - lr x)^t with the Marchenko-Pastur law rho of Delta Z^T Z/d, by the midpoint rule in the
-    angle, which converges geometrically because the bulk stays away from 0."""
+    """R(t+1, 0) = int rho(x) (1 - lr ridge - lr x)^t with the Marchenko-Pastur law rho of Delta Z^T Z/d.
+
+    By the midpoint rule in the angle, which converges geometrically because the bulk stays away from 0.
+    """
     edges = noise * (1 + np.array([-1.0, 1.0]) * alpha**0.5) ** 2
     angle = np.pi * (np.arange(4000) + 0.5) / 4000
     half = (edges[1] - edges[0]) / 2

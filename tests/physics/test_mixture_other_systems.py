@@ -62,7 +62,7 @@ SYSTEMS = {
         qd.models.TeacherStudent(alpha=2.0), d.Gradient(0.2, d.IID(0.3), ridge=0.1, normalise_batch=True), names=CLASSES
     ),
     "random labels on the sphere": System(
-        qd.models.RandomLabels(alpha=1.5, loss=qd.losses.QuadraticHinge(0.5), start=qd.models.SphericalStart()),
+        qd.models.RandomLabels(alpha=1.5, loss=qd.losses.QuadraticHinge(margin=0.5), start=qd.models.SphericalStart()),
         d.Gradient(0.1, d.Persistent(0.4, 1.0), constraint=d.Spherical()),
         names=("loss", "train_error", "replica_distance"),
         theory={"replicas": 2},
@@ -125,7 +125,7 @@ def test_response_against_perturbed_simulation(name):
     system, start = SYSTEMS[name], 10
     theory = qd.solve(system.model, system.rule, steps=system.steps, **{**THEORY, "two_time": True})
     rates = theory["t_prime"].diff("t_prime").values
-    steps = [11, 15, 30, system.steps]
+    steps = [12, 15, 30, system.steps]
     before = theory["response"].isel(t=steps, t_prime=slice(start, system.steps))
     chi = (before * rates[start:]).sum("t_prime").to_dataset(name="integrated_response")
     probe = d.PerturbationResponse(system.rule, strength=0.05, start=start)

@@ -35,7 +35,7 @@ def test_long_descent_reaches_it(ridge, steps, tolerance):
     theory = qd.solve(model, rule, steps=steps, **{**THEORY, "two_time": True})
     names = ("overlap", "norm", "loss", "test_error")
     expected = {name: float(static[name]) for name in names}
-    assert_values(theory, {steps: expected}, {name: (tolerance, 0.0) for name in names})
+    assert_values(theory, {steps: expected}, dict.fromkeys(names, (tolerance, 0.0)))
     total = 0.5 * theory["response"][:, -1].sum("t_prime")
     assert float(total.mean("disorder")) == pytest.approx(float(static["susceptibility"]), rel=tolerance)
     experiment = qd.simulate(model, rule, steps=steps, size=1000, disorder=16, seed=7, times=[steps])

@@ -42,7 +42,7 @@ def solved(request):
 @pytest.mark.slow
 def test_values(solved):
     name, theory = solved
-    assert_values(theory, VALUES[name], {variable: (RELATIVE[name], 0.0) for variable in VARIABLES})
+    assert_values(theory, VALUES[name], dict.fromkeys(VARIABLES, (RELATIVE[name], 0.0)))
 
 
 @pytest.mark.slow

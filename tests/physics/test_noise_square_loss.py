@@ -142,7 +142,7 @@ def exact() -> xr.Dataset:
 
 def test_the_simulation_measures_the_same_noise(exact: xr.Dataset) -> None:
     probe = qd.dynamics.PerturbationResponse(sgd(0.3), start=WINDOW)
-    run = qd.simulate(model(), probe, steps=STEPS, times=[WINDOW + k for k in [0, *LAGS]], size=300, disorder=8, replicas=4, seed=1)
+    run = qd.simulate(model(), probe, steps=STEPS, times=[WINDOW + k for k in [0, *LAGS]], size=300, disorder=16, replicas=4, seed=1)
     found = effective_temperature(fluctuation_response(run, lags=LAGS))
     agrees(found, exact, errors=0.02)
 

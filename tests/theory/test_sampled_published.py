@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.special import erfc
-from tests.theory.sampled_systems import assert_agree, score, two_clusters
 
 from quenched.dynamics import IID, Epochs, Full, Gradient, Persistent, Spherical
 from quenched.losses import Door, Logistic, QuadraticHinge, Square
 from quenched.models import GaussianMixture, GaussianStart, PhaseRetrieval, SphericalStart
 from quenched.theory import solve
 from quenched.theory.oracle import solve_oracle
+from tests.theory.sampled_systems import assert_agree, score, two_clusters
 
 PERSISTENT = Persistent(0.3, 1.0)
 LARGE = {"method": "sampled", "samples": 8192, "runs": 8}
@@ -78,7 +78,11 @@ def test_logistic_loss(rule, variance, rows):
 @pytest.mark.parametrize(
     ("batches", "tolerance", "rows"),
     [
-        (Full(), 0.01, {5: (0.868, 0.872, 0.5226), 15: (1.8395, 3.580, 0.3165), 30: (2.064, 4.630, 0.3011), 60: (2.176, 5.570, 0.2920)}),
+        (
+            Full(),
+            0.01,
+            {5: (0.868, 0.872, 0.5226), 15: (1.8395, 3.580, 0.3165), 30: (2.064, 4.630, 0.3011), 60: (2.176, 5.570, 0.2920)},
+        ),
         (PERSISTENT, 0.015, {15: (0.842, 0.831, 0.531), 30: (1.509, 2.438, 0.3526), 60: (1.911, 3.890, 0.3110)}),
     ],
     ids=["descent", "persistent"],
@@ -128,7 +132,9 @@ def test_replica_distance_over_parametrised(batches, middle, late):
 
 @pytest.mark.slow
 def test_replica_distance_three_clusters():
-    model = GaussianMixture(alpha=0.5, noise=0.1, clusters=3, loss=QuadraticHinge(Door(0.7), margin=0.2), start=GaussianStart(0.3, 1.0))
+    model = GaussianMixture(
+        alpha=0.5, noise=0.1, clusters=3, loss=QuadraticHinge(Door(0.7), margin=0.2), start=GaussianStart(0.3, 1.0)
+    )
     ours = solve(model, Gradient(0.1, batches=PERSISTENT), steps=149, replicas=2, two_time=False, **LARGE)
     for step, values in {75: (0.418, 1.21, 0.053, 0.0038), 149: (0.51, 1.315, 0.036, 0.0061)}.items():
         for name, value in zip(("overlap", "norm", "loss", "replica_distance"), values, strict=True):

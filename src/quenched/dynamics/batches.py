@@ -13,6 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.extend.random import threefry_2x32
 from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree, UInt32
 
 from quenched.numerics import checks
@@ -45,6 +46,11 @@ class AbstractBatches(eqx.Module):
         return None
 
 
+def random_words(key: PRNGKeyArray, n: int) -> UInt32[Array, " n"]:
+    """n independent 32-bit numbers: both words of every hash, half the cost of ``jax.random.bits``, which folds them into one."""
+    return threefry_2x32(jax.random.key_data(key), jnp.arange(n, dtype=jnp.uint32))
+
+
 def happens(key: PRNGKeyArray, probability: Any, n: int) -> Bool[Array, " n"]:
     """n independent events of a probability (a number or one per sample), exact to 2^-32 (2^-24 next to 1).
 
@@ -52,7 +58,7 @@ def happens(key: PRNGKeyArray, probability: Any, n: int) -> Bool[Array, " n"]:
     not depend on the floating type: float32 and float64 runs see the same batches, up to the rounding of the probability
     itself.
     """
-    bits = jax.random.bits(key, (n,), jnp.uint32)
+    bits = random_words(key, n)
     p = jnp.asarray(probability, jnp.result_type(float))
     # the largest float32 below 1 times 2^32 still fits in 32 bits; p >= 1 is the one case that does not
     threshold = (jnp.clip(p, 0.0, 1.0 - jnp.finfo(jnp.float32).epsneg) * 2.0**32).astype(jnp.uint32)
@@ -187,7 +193,7 @@ class Epochs(AbstractBatches):
         return jnp.round(1 / jnp.asarray(self.fraction)).astype(jnp.int32)
 
     def init(self, key: PRNGKeyArray, n: int) -> PyTree:
-        numbers = jax.random.bits(key, (n,), jnp.uint32) >> 1
+        numbers = random_words(key, n) >> 1
         return self._window(jnp.zeros((), jnp.int32), numbers, jnp.zeros((), jnp.uint32))
 
     def step(self, state: Any, key: PRNGKeyArray, lr: Real) -> PyTree:
@@ -197,7 +203,7 @@ class Epochs(AbstractBatches):
         # used once
         numbers, low = lax.cond(
             position == 0,
-            lambda: (jax.random.bits(key, (n,), jnp.uint32) >> 1, jnp.zeros((), jnp.uint32)),
+            lambda: (random_words(key, n) >> 1, jnp.zeros((), jnp.uint32)),
             lambda: (state.numbers, state.high),
         )
         return self._window(position, numbers, low)

@@ -44,7 +44,6 @@ LABELS: dict[str, Label] = {
     "temperature": Label("effective temperature", r"T_{\mathrm{eff}}"),
     "weights": Label("weights", "w", dims=("parameter",)),
     "gap": Label("gap of a sample", "h", dims=("sample",)),
-    "gaps": Label("gap of a sample", "h", dims=("sample",)),
     "stop_step": Label("step at which the stop condition was met (-1: never)", r"k_{\mathrm{stop}}"),
     "first_bad_step": Label("first step with non-finite weights (-1: never)", r"k_{\mathrm{bad}}"),
 }
