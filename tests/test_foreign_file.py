@@ -77,9 +77,7 @@ def test_nothing_is_imported(result: xr.Dataset, tmp_path: Path) -> None:
     for place in PLACES:
         for name in ("os.system", "trap_module.Model", "antigravity.fly"):
             paths.append(str(qd.save(forged(result, place, name), tmp_path / f"{place}-{name}.nc")))
-    done = subprocess.run(
-        [sys.executable, "-c", READ, *paths], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", READ, *paths], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("names 'os.system'") == len(PLACES)
     assert not (tmp_path / "sprung").exists()

@@ -19,20 +19,21 @@ from quenched.records import DamagedFileError
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# random batches, thermal noise, an optimiser with a state, replicas that stop at different steps, streaming averages, two-time functions
+# everything that a state can hold: random batches, thermal noise, momentum, replicas that stop, streaming averages, snapshots
 RUN = """
 import sys
 import quenched as qd
 from quenched.dynamics.stops import LossBelow
 
 def run(**options):
-    model = qd.models.GaussianMixture(alpha=0.5, noise=0.5, loss=qd.losses.QuadraticHinge(), start=qd.models.GaussianStart(variance=1.0))
+    start = qd.models.GaussianStart(variance=1.0)
+    model = qd.models.GaussianMixture(alpha=0.5, noise=0.5, loss=qd.losses.QuadraticHinge(), start=start)
     rule = qd.dynamics.Gradient(
         lr=0.1, batches=qd.dynamics.Persistent(0.5, 0.7), transform=qd.dynamics.Momentum(0.5), temperature=1e-9
     )
     return qd.simulate(
-        model, rule, steps=6000, size=40, replicas=2, disorder=24, block=2, seed=9, share_start=True, two_time=True, record_weights=True,
-        times=[0, 3, 50, 700, 1300, 2000, 6000], stop=LossBelow(1e-6), chunk=8,
+        model, rule, steps=6000, size=40, replicas=2, disorder=24, block=2, seed=9, share_start=True, two_time=True,
+        record_weights=True, times=[0, 3, 50, 700, 1300, 2000, 6000], stop=LossBelow(1e-6), chunk=8,
         accumulators=[qd.observables.MeanSquareDisplacement((5, 900), (1, 1000)), qd.observables.WeightMoments(10)],
         final={"gap": qd.observables.gaps.sample_gaps}, on_divergence="record", **options,
     )
@@ -101,7 +102,15 @@ def test_kill_9_and_resume(tmp_path: Path) -> None:
     # the run did what it was made for: some replicas stopped, at different steps
     stopped = reference.stop_step.values
     assert np.unique(stopped).size > 2
-    for name in ("correlation", "replica_correlation", "weights", "mean_square_displacement", "time_variance", "gap", "first_bad_step"):
+    for name in (
+        "correlation",
+        "replica_correlation",
+        "weights",
+        "mean_square_displacement",
+        "time_variance",
+        "gap",
+        "first_bad_step",
+    ):
         assert name in reference
 
 
@@ -113,7 +122,7 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(tmp_path: Path)
     with pytest.warns(qd_warning(), match="lr is large"), pytest.raises(ArithmeticError, match="step"):
         qd.simulate(model, qd.dynamics.Gradient(lr=300.0), **common)
     assert path.exists()
-    with pytest.raises(ParameterError, match="checkpoint.*belongs to another run: rule"):
+    with pytest.raises(ParameterError, match=r"checkpoint.*belongs to another run: rule"):
         qd.simulate(model, qd.dynamics.Gradient(lr=0.1), **common)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(DamagedFileError, match=r"run\.npz is damaged"):

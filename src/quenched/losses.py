@@ -163,7 +163,8 @@ class AbstractMarginLoss(AbstractLoss):
     d^2/dr^2 = y phi'' ell' + (y phi')^2 ell''.
     """
 
-    output: AbstractOutput = Linear()
+    # keyword only, so that the fields of a subclass come first: QuadraticHinge(0.5) is a margin
+    output: AbstractOutput = eqx.field(default=Linear(), kw_only=True)
 
     def __check_init__(self) -> None:
         checks.instance("output", self.output, AbstractOutput)

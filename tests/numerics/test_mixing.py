@@ -52,9 +52,13 @@ def test_mixed_values_are_gaussian():
 
 
 def test_permutations():
-    order = np.asarray(permutations(jax.random.key(0), 3, 50))
-    np.testing.assert_array_equal(np.sort(order, axis=1), np.tile(np.arange(50), (3, 1)))
+    n = 1024
+    order = np.asarray(permutations(jax.random.key(0), 3, n))
+    np.testing.assert_array_equal(np.sort(order, axis=1), np.tile(np.arange(n), (3, 1)))
     assert len({tuple(row) for row in order}) == 3
+    # a random permutation has one fixed point on average (Poisson), and no correlation of place and value
+    assert np.all((order == np.arange(n)).sum(1) <= 8)
+    assert np.all(np.abs([np.corrcoef(row, np.arange(n))[0, 1] for row in order]) < 4 / n**0.5)
 
 
 def test_sizes_must_be_powers_of_two():

@@ -1,4 +1,4 @@
-"""Quadratic hinge, over-parametrised: SGD comes to rest, and its noise is the distance of replicas and the width of the boundary."""
+"""Quadratic hinge, over-parametrised: SGD comes to rest; its noise is seen in replica distances and in the boundary."""
 
 from __future__ import annotations
 
@@ -34,9 +34,11 @@ def rule(batches: qd.dynamics.AbstractBatches, **options: object) -> qd.dynamics
 def test_theory_simulation_and_known_numbers(batches: qd.dynamics.AbstractBatches) -> None:
     """Within 6 per cent of the known numbers (half a unit of their last digit added), theory and simulation within 4 errors."""
     early, late = ROWS[batches]
-    theory = qd.solve(MODEL, rule(batches), steps=119, samples=8192, runs=8, replicas=2, probes=4, two_time=False, seed=1)
+    # zero modes: with the probe estimate of the response the error of a small distance is ten times larger
+    exact = {"samples": 2048, "runs": 12, "response": "exact"}
+    theory = qd.solve(MODEL, rule(batches), steps=119, replicas=2, two_time=False, seed=1, **exact)
     run = qd.simulate(
-        MODEL, rule(batches), steps=119, times=[30, 119], size=600, disorder=16, replicas=4, share_start=True, seed=2
+        MODEL, rule(batches), steps=119, times=[30, 119], size=600, disorder=48, replicas=4, share_start=True, seed=2
     )
     points = [(name, 30, value) for name, value in zip(("overlap", "loss", "replica_distance"), early, strict=True)]
     for name, step, expected in [*points, ("replica_distance", 119, late)]:
@@ -84,22 +86,30 @@ def test_more_noise_ends_with_a_wider_boundary() -> None:
         apart, error = mean_error(run.replica_distance.isel(t=-1))
         found[batches] = boundary
         values = (boundary.at_margin.item(), boundary.mean_gap.item(), apart.item())
-        print(batches, (fraction, gap, distance), values, boundary.at_margin_error.item(), boundary.mean_gap_error.item(), error.item())
+        print(
+            batches,
+            (fraction, gap, distance),
+            values,
+            boundary.at_margin_error.item(),
+            boundary.mean_gap_error.item(),
+            error.item(),
+        )
         assert values[0] == pytest.approx(fraction, abs=0.02)
         # the known numbers come from 5 data sets, these from 20: their errors are those of 4 (1/5 + 1/20)
         assert abs(values[1] - gap) < 4 * np.sqrt(5.0) * boundary.mean_gap_error.item()
         assert abs(values[2] - distance) <= 4 * np.sqrt(5.0) * error.item()
-    quiet, noisy, noisiest = (found[b] for b in (qd.dynamics.Full(), qd.dynamics.Persistent(0.3, 4.0), qd.dynamics.Persistent(0.3, 16.0)))
+    quiet, noisy, noisiest = (
+        found[b] for b in (qd.dynamics.Full(), qd.dynamics.Persistent(0.3, 4.0), qd.dynamics.Persistent(0.3, 16.0))
+    )
     assert quiet.at_margin > noisy.at_margin > noisiest.at_margin
     assert quiet.mean_gap < noisy.mean_gap < noisiest.mean_gap
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("alpha", "solved"), [(1.5, True), (2.5, False)])
 def test_random_labels_can_be_stored_up_to_two_per_weight(alpha: float, solved: bool) -> None:
     """Cover: on the sphere, with margin 0, alpha < 2 is satisfiable and alpha > 2 is not."""
-    model = qd.models.RandomLabels(
-        alpha=alpha, loss=qd.losses.QuadraticHinge(margin=0.0), start=qd.models.SphericalStart()
-    )
+    model = qd.models.RandomLabels(alpha=alpha, loss=qd.losses.QuadraticHinge(margin=0.0), start=qd.models.SphericalStart())
     descent = rule(qd.dynamics.Full(), constraint=qd.dynamics.Spherical())
     run = qd.simulate(
         model, descent, steps=6000, times=[0, 3000, 6000], size=400, disorder=3, stop=LossBelow(1e-9, every=20), seed=1
@@ -113,6 +123,7 @@ def test_random_labels_can_be_stored_up_to_two_per_weight(alpha: float, solved: 
         np.testing.assert_allclose(run.loss.isel(t=-1), run.loss.isel(t=1), rtol=0.02)
 
 
+@pytest.mark.slow
 def test_a_solved_system_stands_still_and_has_no_temperature() -> None:
     probe = qd.dynamics.PerturbationResponse(rule(qd.dynamics.Full()), start=2000)
     at_rest = dataclasses.replace(MODEL, alpha=0.2)
@@ -122,6 +133,7 @@ def test_a_solved_system_stands_still_and_has_no_temperature() -> None:
         qd.observables.effective_temperature(qd.observables.fluctuation_response(run))
 
 
+@pytest.mark.slow
 def test_stopped_replicas_keep_their_distance() -> None:
     run = qd.simulate(
         dataclasses.replace(MODEL, alpha=0.2),

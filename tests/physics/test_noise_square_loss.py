@@ -79,6 +79,7 @@ def test_replica_distance_of_the_deterministic_solver() -> None:
     assert over.loss.values[-1] == pytest.approx(0.005334, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_replica_distance_by_simulation_on_both_sides_of_interpolation() -> None:
     for system, steps, size in ((model(), [10, 50], 300), (model(0.5, 1.0), [10, 50], 600)):
         theory = at(qd.solve(system, sgd(0.3), steps=50, replicas=2, method="oracle"), steps)
@@ -106,7 +107,11 @@ def test_langevin_dynamics_has_its_own_temperature(lr: float) -> None:
 
 def test_the_langevin_correction_is_linear_in_the_learning_rate() -> None:
     first, second = (
-        float(square_loss.stationary_state(model(), qd.dynamics.Gradient(lr=lr, ridge=0.2, temperature=0.05)).effective_temperature(1))
+        float(
+            square_loss.stationary_state(model(), qd.dynamics.Gradient(lr=lr, ridge=0.2, temperature=0.05)).effective_temperature(
+                1
+            )
+        )
         for lr in (0.1, 0.05)
     )
     # Richardson: what is left is of order lr^2 <q^2> T/4 = 4e-4
@@ -142,9 +147,11 @@ def exact() -> xr.Dataset:
 
 def test_the_simulation_measures_the_same_noise(exact: xr.Dataset) -> None:
     probe = qd.dynamics.PerturbationResponse(sgd(0.3), start=WINDOW)
-    run = qd.simulate(model(), probe, steps=STEPS, times=[WINDOW + k for k in [0, *LAGS]], size=300, disorder=16, replicas=4, seed=1)
+    run = qd.simulate(
+        model(), probe, steps=STEPS, times=[WINDOW + k for k in [0, *LAGS]], size=300, disorder=16, replicas=4, seed=1
+    )
     found = effective_temperature(fluctuation_response(run, lags=LAGS))
-    agrees(found, exact, errors=0.02)
+    agrees(found, exact, errors=0.04)
 
 
 @pytest.mark.slow
@@ -161,7 +168,7 @@ def test_replica_distance_over_parametrised_in_a_large_system() -> None:
     """alpha < 1, no ridge: zero modes, so that the sampled solver needs the exact response."""
     system, steps = model(0.5, 1.0), [10, 50]
     theory = at(qd.solve(system, sgd(0.3), steps=50, replicas=2, method="oracle"), steps)
-    run = qd.simulate(system, sgd(0.3), steps=50, times=steps, size=1500, disorder=12, replicas=4, share_start=True, seed=5)
+    run = qd.simulate(system, sgd(0.3), steps=50, times=steps, size=1500, disorder=32, replicas=4, share_start=True, seed=5)
     solved = qd.solve(
         system, sgd(0.3), steps=50, method="sampled", replicas=2, samples=2048, runs=8, response="exact", two_time=False, seed=2
     )

@@ -58,7 +58,7 @@ def test_two_time_functions(descent):
 
 def test_orthogonal_probes_leave_no_noise_where_the_curvature_is_constant(descent):
     ours, exact = descent
-    # the curvature of the square loss is 1 for all samples, and probes of different times are exactly orthogonal: rounding is left
+    # the curvature of the square loss is 1 for all samples, probes of different times are exactly orthogonal: rounding is left
     response = ours.response.values[:, :, 0]
     np.testing.assert_allclose(response, np.broadcast_to(exact.response.values[:, 0], response.shape), atol=2e-5)
 
@@ -130,6 +130,7 @@ def test_momentum_moves_every_mode_as_a_heavy_ball(decay):
     np.testing.assert_allclose(response, np.broadcast_to(expected, response.shape), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_zero_momentum_is_plain_descent():
     model, options = two_clusters(variance=0.2), {"steps": 10, "samples": 1024, "runs": 1}
     plain = solve(model, Gradient(0.2), **options)

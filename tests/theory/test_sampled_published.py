@@ -26,13 +26,13 @@ def assert_close(values, expected, tolerance):
 
 
 def test_persistent_sgd_with_logistic_loss():
-    # reference: 48 runs with 8192 trajectories, errors .0004 (m), .0003, .0008, .0008 (C); simulations at d = 1000 agree
+    # reference: 48 runs with 8192 trajectories, errors .0004 (m), .0003, .0008, .0008 (C); the loss is known to 1 %
     rule = Gradient(0.2, ridge=0.1, batches=PERSISTENT)
     ours = solve(two_clusters(), rule, steps=60, samples=4096, runs=16)
     at = [5, 20, 60]
     assert_agree(ours.overlap.values[:, at], [0.2587, 0.6680, 0.9537], 0.0004)
     assert_agree(ours.norm.values[:, at], [0.1674, 0.6128, 1.1925], np.array([0.0003, 0.0008, 0.0008]))
-    assert_close(ours.loss.values[:, at], [0.5536, 0.3873, 0.3050], 0.003)
+    assert_close(ours.loss.values[:, at], [0.5536, 0.3873, 0.3050], 0.01 * np.array([0.5536, 0.3873, 0.3050]))
     assert_close(ours.test_error.values[:, 60], 0.1082, 0.0006)
     chi = 0.2 * ours.response.values[:, 60].sum(-1)
     assert_close(chi, 5.607, 0.01 * 5.607)
@@ -88,7 +88,7 @@ def test_logistic_loss(rule, variance, rows):
     ids=["descent", "persistent"],
 )
 def test_three_clusters(batches, tolerance, rows):
-    model = GaussianMixture(alpha=3.0, noise=0.05, clusters=3, loss=Logistic(Door(0.7)), start=GaussianStart(0.2, 0.1))
+    model = GaussianMixture(alpha=3.0, noise=0.05, clusters=3, loss=Logistic(output=Door(0.7)), start=GaussianStart(0.2, 0.1))
     ours = solve(model, Gradient(0.2, batches=batches), steps=60, **LARGE)
     for step, values in rows.items():
         for name, value in zip(("overlap", "norm", "loss"), values, strict=True):
@@ -133,7 +133,7 @@ def test_replica_distance_over_parametrised(batches, middle, late):
 @pytest.mark.slow
 def test_replica_distance_three_clusters():
     model = GaussianMixture(
-        alpha=0.5, noise=0.1, clusters=3, loss=QuadraticHinge(Door(0.7), margin=0.2), start=GaussianStart(0.3, 1.0)
+        alpha=0.5, noise=0.1, clusters=3, loss=QuadraticHinge(0.2, output=Door(0.7)), start=GaussianStart(0.3, 1.0)
     )
     ours = solve(model, Gradient(0.1, batches=PERSISTENT), steps=149, replicas=2, two_time=False, **LARGE)
     for step, values in {75: (0.418, 1.21, 0.053, 0.0038), 149: (0.51, 1.315, 0.036, 0.0061)}.items():

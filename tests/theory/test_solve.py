@@ -30,7 +30,7 @@ RULE = Gradient(0.2)
         (two_clusters(Square()), Gradient(0.2, batches=Persistent(0.3, 1.0)), "sampled"),
         (two_clusters(), Gradient(0.2, batches=Fresh()), "sampled"),
         (two_clusters(), Gradient(0.2, constraint=Spherical()), "sampled"),
-        (GaussianMixture(clusters=3, noise=0.05, loss=Logistic(Door())), RULE, "sampled"),
+        (GaussianMixture(clusters=3, noise=0.05, loss=Logistic(output=Door())), RULE, "sampled"),
     ],
 )
 def test_the_first_solver_that_covers_the_system(model, rule, name):

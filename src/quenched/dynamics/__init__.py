@@ -6,6 +6,7 @@ from quenched.dynamics.constraints import AbstractConstraint, Free, Spherical
 from quenched.dynamics.gradient import Gradient
 from quenched.dynamics.response import PerturbationResponse
 from quenched.dynamics.schedules import AbstractSchedule, ExponentialDecay, PowerLawDecay
+from quenched.dynamics.stops import AbstractStop, LossBelow
 from quenched.dynamics.transforms import AbstractTransform, Momentum, Optax, Plain
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "AbstractConstraint",
     "AbstractDynamics",
     "AbstractSchedule",
+    "AbstractStop",
     "AbstractTransform",
     "Epochs",
     "ExponentialDecay",
@@ -21,6 +23,7 @@ __all__ = [
     "Fresh",
     "Full",
     "Gradient",
+    "LossBelow",
     "Momentum",
     "Optax",
     "Persistent",

@@ -35,38 +35,38 @@ def hadamard(n: int) -> np.ndarray:
     return matrix
 
 
-def factors(n: int, dtype: Any) -> tuple[Array, Array]:
-    """H_a, H_b with H_n = H_a (x) H_b, both sizes near sqrt(n)."""
-    bits = n.bit_length() - 1
-    return jnp.asarray(hadamard(1 << (bits // 2)), dtype), jnp.asarray(hadamard(1 << (bits - bits // 2)), dtype)
-
-
 def walsh_hadamard(x: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
     """H x along the last axis, n a power of two, unnormalised: H H x = n x.
 
-    The n numbers are written as an a x b matrix, H x = H_a X H_b: two small dense products, about 2 n (a + b) flops. On
-    processors with fast matrix products this beats the log2(n) butterflies, which are bound by memory.
+    H_n is the Kronecker product of three small Hadamard matrices: each is applied to the last of three axes, which then moves to
+    the front. Three thin dense products, about 6 n^(4/3) flops, without the log2(n) passes over memory of the butterflies.
     """
     n = x.shape[-1]
-    left, right = factors(n, x.dtype)
-    table = x.reshape(*x.shape[:-1], left.shape[0], right.shape[0])
-    return jnp.matmul(left, table @ right).reshape(x.shape)
+    bits = n.bit_length() - 1
+    table = x.reshape(-1, n)
+    for size in (1 << (bits // 3), 1 << ((bits + 1) // 3), 1 << ((bits + 2) // 3)):
+        table = table.reshape(-1, n // size, size) @ jnp.asarray(hadamard(size), x.dtype)
+        table = jnp.swapaxes(table, -1, -2).reshape(-1, n)
+    return table.reshape(x.shape)
 
 
 def hadamard_row(index: Int[Array, ""], n: int, dtype: Any) -> Float[Array, " n"]:
     """Row ``index`` (taken modulo n) of the Hadamard matrix of ``walsh_hadamard``, without the other rows."""
-    left, right = factors(n, dtype)
+    half = (n.bit_length() - 1) // 2
+    left, right = jnp.asarray(hadamard(1 << half), dtype), jnp.asarray(hadamard(n >> half), dtype)
     high, low = jnp.divmod(index % n, right.shape[0])
     return jnp.outer(left[high], right[low]).reshape(n)
 
 
 def permutations(key: PRNGKeyArray, count: int, n: int) -> Int[Array, "count n"]:
-    """``count`` independent random permutations of 0, ..., n - 1.
+    """``count`` independent random permutations of 0, ..., n - 1, n a power of two <= 2^20.
 
-    One sort of random 32-bit numbers for all of them: every sort costs half a second of compilation, and
-    ``jax.random.permutation`` makes several.
+    The index stands in the low bits of a random 32-bit number, and the numbers are sorted: one sort of single numbers is ten
+    times cheaper than an ``argsort``. Equal high bits keep the order of their indices, which touches one pair in 2^12 or fewer.
     """
-    return jnp.argsort(jax.random.bits(key, (count, n), jnp.uint32), axis=1).astype(jnp.int32)
+    low = jnp.uint32(n - 1)
+    numbers = (jax.random.bits(key, (count, n), jnp.uint32) & ~low) | jnp.arange(n, dtype=jnp.uint32)
+    return (jnp.sort(numbers, axis=1) & low).astype(jnp.int32)
 
 
 class OrthogonalMixing(eqx.Module):

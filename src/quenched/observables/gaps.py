@@ -14,12 +14,14 @@ from jaxtyping import Array, Float, PyTree
 
 from quenched.numerics import checks
 from quenched.observables.statistics import SAMPLE_DIMS, mean_error
+from quenched.records.description import public
 from quenched.records.labels import Label
 
 WIDTH = 0.02
 """A sample is at the margin if h < kappa + 0.02 |kappa|."""
 
 
+@public
 def sample_gaps(model: Any, weights: PyTree, disorder: PyTree) -> Float[Array, " n"]:
     """h of every training sample of one replica: the recorder of ``simulate(..., final={"gap": sample_gaps})``.
 

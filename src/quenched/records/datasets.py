@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.metadata
 import json
 from collections.abc import Callable, Mapping
@@ -70,8 +71,13 @@ def rebuild(ds: xr.Dataset, consent: bool = False, **replace: Any) -> dict[str, 
 
 def environment() -> dict[str, Any]:
     """Versions and backend that decide about the last bits of a result."""
-    versions = {name: importlib.metadata.version(name) for name in ("quenched", "jax", "numpy")}
-    return {"versions": versions, "backend": jax.default_backend()}
+    return {"versions": {name: _version(name) for name in ("quenched", "jax", "numpy")}, "backend": jax.default_backend()}
+
+
+@functools.cache
+def _version(package: str) -> str:
+    # looked up once per process: parsing a package's metadata takes milliseconds
+    return importlib.metadata.version(package)
 
 
 def describe_argument(value: Any) -> Any:

@@ -12,25 +12,23 @@ import importlib
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from quenched.numerics.checks import ParameterError, QuenchedError
 
-C = TypeVar("C", bound=type)
-
-_PUBLIC: dict[str, type] = {}
+_PUBLIC: dict[str, Any] = {}
 
 
 class UnknownClassError(QuenchedError, LookupError):
     """A file names a class that is not registered; nothing was imported."""
 
 
-def public(cls: C | None = None, *, aliases: tuple[str, ...] = ()) -> Any:
-    """Class decorator: enter a class in the table of names that files may refer to; old names stay as aliases."""
+def public(cls: Any = None, *, aliases: tuple[str, ...] = ()) -> Any:
+    """Decorator: enter a class or a function in the table of names that files may refer to; old names stay as aliases."""
 
-    def register(c: C) -> C:
+    def register(c: Any) -> Any:
         for name in (c.__name__, *aliases):
             other = _PUBLIC.get(name)
             if other is not None and (other.__module__, other.__qualname__) != (c.__module__, c.__qualname__):
@@ -78,15 +76,15 @@ def describe(value: Any) -> Any:
         name = getattr(value, "__qualname__", "")
         if "<" in name or not name:
             raise ParameterError(f"a function in a component must be importable (not a lambda or a closure), got {value!r}")
-        return {"function": f"{value.__module__}.{name}"}
+        return {"function": name if _PUBLIC.get(name) is value else f"{value.__module__}.{name}"}
     raise ParameterError(f"cannot describe a value of type {type(value).__name__}: {value!r}")
 
 
 def build(description: Any, *, consent: bool = False, base: type | None = None) -> Any:
     """Rebuild what ``describe`` wrote.
 
-    Only registered names are resolved. With ``consent=True`` import paths are imported too, and the class must be a dataclass (and a
-    subclass of ``base`` where given) before it is called. Missing fields take their defaults; unknown fields are an error.
+    Only registered names are resolved. With ``consent=True`` import paths are imported too, and the class must be a dataclass
+    (and a subclass of ``base`` where given) before it is called. Missing fields take their defaults; unknown fields are an error.
     Arrays cannot be rebuilt from their checksum: pass the data again.
     """
     if isinstance(description, list):
