@@ -85,3 +85,7 @@ def table() -> str:
                 f"| {t['numpy']:.0f} | {t['torch']:.0f} | {best / t['ours']:.1f}x |"
             )
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table())

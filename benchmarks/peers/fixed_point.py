@@ -39,7 +39,7 @@ class Draws:
 
 def draw(problem: Problem, steps: int, samples: int, seed: int) -> Draws:
     rng = np.random.default_rng(seed)
-    c = np.where(np.arange(samples) % 2 == 0, 1.0, -1.0).astype(np.float32)
+    c = np.where(rng.random(samples) < 0.5, 1.0, -1.0).astype(np.float32)
     h0 = rng.standard_normal(samples, dtype=np.float32)
     return Draws(
         c=c,

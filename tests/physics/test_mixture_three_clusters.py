@@ -36,7 +36,8 @@ def door(**fields):
 
 @pytest.fixture(scope="module", params=["descent", "persistent"])
 def solved(request):
-    return request.param, qd.solve(door(), RULES[request.param], steps=60, **THEORY)
+    # the escape from the start amplifies what a finite N leaves: at step 15 one run is off by 1.5 % in C
+    return request.param, qd.solve(door(), RULES[request.param], steps=60, **{**THEORY, "runs": 64})
 
 
 @pytest.mark.slow

@@ -76,7 +76,9 @@ def resting_agreement() -> Measured:
     for batches in (IID(fraction=0.3), Persistent(fraction=0.6, time=1.0), Persistent(fraction=0.3, time=4.0)):
         times = [10, 20, 40, 60, 80]
         rule = _rule(batches, ridge=0.0)
-        theory = solve(RESTING, rule, steps=80, replicas=2, two_time=False, times=times, samples=4096, runs=8, seed=SEEDS[0])
+        theory = solve(
+            RESTING, rule, steps=80, replicas=2, probes=4, two_time=False, times=times, samples=4096, runs=8, seed=SEEDS[0]
+        )
         experiment = simulate(
             RESTING, rule, steps=80, size=500, disorder=24, replicas=2, share_start=True, times=times, seed=SEEDS[1]
         )

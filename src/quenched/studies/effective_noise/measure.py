@@ -45,8 +45,11 @@ def simulated_fluctuations(model: AbstractModel, rule: AbstractDynamics, window:
 
 
 def theory_training(model: AbstractGaussianModel, rule: Gradient, steps: int, **solver: Any) -> xr.Dataset:
-    """Learning curves, replica distance and final gaps of two replicas with common data and start."""
-    return solve(model, rule, steps=steps, method="sampled", replicas=2, two_time=False, final_gaps=True, **solver)
+    """Learning curves, replica distance and final gaps of two replicas with common data and start.
+
+    Four probes: over-parametrised, the response does not decay, and the noise of its estimate adds up.
+    """
+    return solve(model, rule, steps=steps, method="sampled", replicas=2, probes=4, two_time=False, final_gaps=True, **solver)
 
 
 def simulated_training(model: AbstractModel, rule: AbstractDynamics, steps: int, **run: Any) -> xr.Dataset:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from quenched.numerics.mixing import hadamard_row, walsh_hadamard
+from quenched.numerics.mixing import hadamard_row, permutations, walsh_hadamard
 
 Tangent = Float[Array, "replica field n"]
 
@@ -18,28 +18,40 @@ Tangent = Float[Array, "replica field n"]
 class SignProbes(eqx.Module):
     """Random fields e(t) = +-1 per trajectory: <x(t) e(s)> estimates dx(t)/de(s) for every s at once.
 
-    e(s) is row s of the Hadamard matrix with random signs per trajectory, so the fields of different times are exactly
-    orthogonal: there is no noise at all where the curvature is the same for all trajectories. The average over trajectories for
-    all s is one fast transform and nothing is stored. New signs every N steps. ``signs``: (replica, probe, epoch, N).
+    e(s) is a row of the Hadamard matrix, drawn without replacement, with a random sign: fields of different times are exactly
+    orthogonal, so that there is no noise at all where the curvature is the same for all trajectories. The noise at (t, s) is the
+    average of a response with e(s) e(s'), another row: rows in random order and signs make it differ from one pair of times
+    and from one probe to the next, where rows in natural order would repeat it for all pairs of equal s XOR s'. After N steps
+    the rows are used again with new signs per trajectory. The average over trajectories for all s is one fast transform and no
+    field is stored.
     """
 
-    signs: Float[Array, "replica field epoch n"]
+    columns: Float[Array, "replica field epoch n"]
+    order: Int[Array, "replica field epoch k"]
+    flips: Float[Array, "replica field epoch k"]
 
     @classmethod
     def draw(cls, key: PRNGKeyArray, replicas: int, probes: int, rows: int, n: int, dtype: Any) -> SignProbes:
         """Independent fields for every replica and probe, for at least ``rows`` steps."""
-        return cls(jax.random.rademacher(key, (replicas, probes, -(-rows // n), n), dtype))
+        shape = (replicas, probes, -(-rows // n))
+        key_columns, key_order, key_flips = jax.random.split(key, 3)
+        used = min(n, rows)
+        order = permutations(key_order, shape[0] * shape[1] * shape[2], n)[:, :used].reshape(*shape, used)
+        flips = jax.random.rademacher(key_flips, order.shape, dtype)
+        return cls(jax.random.rademacher(key_columns, (*shape, n), dtype), order, flips)
 
     def field(self, t: Int[Array, ""]) -> Tangent:
         """e(t)."""
-        n = self.signs.shape[-1]
-        return self.signs[:, :, t // n] * hadamard_row(t, n, self.signs.dtype)
+        n, dtype = self.columns.shape[-1], self.columns.dtype
+        epoch, k = t // n, t % n
+        rows = jax.vmap(jax.vmap(lambda i: hadamard_row(i, n, dtype)))(self.order[:, :, epoch, k])
+        return self.columns[:, :, epoch] * self.flips[:, :, epoch, k, None] * rows
 
     def project(self, x: Tangent, rows: int) -> Float[Array, " rows"]:
         """<x e(s)> for s = 0, ..., rows - 1, averaged over trajectories, probes and replicas."""
-        n = x.shape[-1]
-        signed = jnp.mean(self.signs * x[:, :, None], axis=(0, 1))
-        return (walsh_hadamard(signed).reshape(-1) / n)[:rows]
+        mixed = walsh_hadamard(self.columns * x[:, :, None]) / x.shape[-1]
+        found = self.flips * jnp.take_along_axis(mixed, self.order, axis=-1)
+        return jnp.mean(found, axis=(0, 1)).reshape(-1)[:rows]
 
 
 class Impulses(eqx.Module):

@@ -21,7 +21,7 @@ _CHUNK = 512
 
 
 class Records(eqx.Module):
-    """What a run writes down: ``single`` at every step, ``weights`` and ``forces`` in the slot of each observation time."""
+    """What a run writes down: ``single`` at the observation times, ``weights`` and ``forces`` in the slot of each of them."""
 
     single: dict[str, Array]
     kernel: Float[Array, "rows rows"]
@@ -45,8 +45,8 @@ def trajectory(
 
     ``steps`` < ``plan.rows`` may be traced: one compilation serves all lengths. ``times``: increasing observation steps, padded
     with numbers beyond ``steps``. Kernels have the default floating type (float64 inside ``jax.enable_x64``), trajectories that
-    of the plan. Arrays over ``rows`` are defined up to step ``steps``; ``first_bad`` is the step of the first non-finite number,
-    where the run stops, or -1.
+    of the plan. Order parameters over ``rows`` are defined at the observation times, kernels up to step ``steps``; ``first_bad``
+    is the step of the first non-finite number, where the run stops, or -1.
     """
     process = Process.draw(model, rule, plan, key)
     state = process.start()
@@ -114,12 +114,17 @@ def _write(
     def put(buffer: Array, value: Any, at: Int[Array, ""]) -> Array:
         return lax.dynamic_update_index_in_dim(buffer, value.astype(buffer.dtype), at, 0)
 
-    single = _single(process, state, sample)
-    total = sum((jnp.sum(value) for value in single.values()), jnp.sum(kernels.row))
+    seen = (records.slot < times.shape[0]) & (times[jnp.minimum(records.slot, times.shape[0] - 1)] == t)
+    # the loss of every sample costs as much as a fifth of a step: only where it is asked for
+    single = lax.cond(
+        seen,
+        lambda: _single(process, state, sample),
+        lambda: {name: jnp.zeros(buffer.shape[1:], buffer.dtype) for name, buffer in records.single.items()},
+    )
+    total = jnp.sum(kernels.row) + jnp.sum(state.overlap) + jnp.sum(state.lanes["w"]) + sum(map(jnp.sum, single.values()))
     weights, forces = records.weights, records.forces
     if weights is not None and forces is not None:
         weights, forces = put(weights, state.lanes["w"], records.slot), put(forces, kernels.force, records.slot)
-    seen = (records.slot < times.shape[0]) & (times[jnp.minimum(records.slot, times.shape[0] - 1)] == t)
     return Records(
         single={name: put(records.single[name], value, t) for name, value in single.items()},
         kernel=put(records.kernel, kernels.row, t),

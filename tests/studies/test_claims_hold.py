@@ -1,0 +1,20 @@
+"""Every claim of every study of the library, judged: the quick ones always, the others with ``-m slow``."""
+
+from __future__ import annotations
+
+import pytest
+
+from quenched.studies.effective_noise import EffectiveNoise
+from quenched.studies.sgd_gaussian_mixture import SgdGaussianMixture
+
+CLAIMS = [
+    pytest.param(claim, marks=[pytest.mark.slow] if claim.cost == "slow" else [], id=f"{study.name}: {claim.statement}")
+    for study in (SgdGaussianMixture, EffectiveNoise)
+    for claim in study.claims()
+]
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_claim(claim):
+    verdict = claim.judge()
+    assert verdict.passed, str(verdict)
