@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from quenched.lab import registry, tables
 from quenched.lab.verify import Row
 from quenched.numerics.checks import ParameterError
+from quenched.plot import save_figure
 from quenched.records.datasets import provenance
 from quenched.records.description import build
 from quenched.records.files import save
@@ -59,21 +60,10 @@ def write(outcome: Outcome, folder: Path) -> dict[str, list[Path]]:
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / f"{outcome.study.name}.nc"
     save(outcome.tree, data)
-    figures = [path for name, figure in outcome.figures.items() for path in _draw(figure, folder / name)]
+    figures = [path for name, figure in outcome.figures.items() for path in save_figure(figure, folder / name)]
     paths = {"data": [data], "figures": figures}
     if outcome.claims:
         table = folder / "claims.md"
         table.write_text(f"# Claims of {outcome.study.name}\n\n{tables.markdown(outcome.claims)}", encoding="utf-8")
         paths["claims"] = [table]
     return paths
-
-
-def _draw(figure: Figure, stem: Path) -> list[Path]:
-    import matplotlib
-
-    svg, png = stem.with_name(stem.name + ".svg"), stem.with_name(stem.name + ".png")
-    # without a date and with a fixed salt for identifiers, the same figure gives the same file
-    with matplotlib.rc_context({"svg.hashsalt": "quenched"}):
-        figure.savefig(svg, metadata={"Date": None}, bbox_inches="tight")
-    figure.savefig(png, dpi=200, bbox_inches="tight")
-    return [svg, png]

@@ -46,5 +46,5 @@ def gap_histogram(histograms: Data, ax: Axes | None = None, *, margin: float | N
         ax.set_ylim(bottom=0.5 * values[values > 0].min())
         ax.set_xlabel(axis_label(first["gap"]))
         ax.set_ylabel(axis_label(first["density"]))
-        ax.legend()
+        ax.legend(loc="upper right")
         return ax

@@ -50,7 +50,8 @@ def overview(
     plot.compare(theory, experiment["training"], "test_error", learning)
     plot.compare(theory, experiment["training"], "replica_distance", distance)
     plot.temperature_against_lag(hot["theory"], hot["simulation"], temperature)
-    plot.compare(None, experiment["data_training"], "test_error", real_learning)
+    # not the start, where a random classifier's error would set the scale
+    plot.compare(None, experiment["data_training"].isel(t=slice(1, None)), "test_error", real_learning)
     plot.compare(None, experiment["data_training"], "replica_distance", real_distance)
     plot.temperature_against_lag(None, digits, real_temperature)
     titles = (

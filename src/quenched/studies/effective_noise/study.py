@@ -60,13 +60,13 @@ class EffectiveNoise(Study):
     """Steps of the over-parametrised run."""
     size: int = 500
     """Dimension d of the simulation."""
-    disorder: int = 8
+    disorder: int = 48
     """Simulated data sets."""
-    replicas: int = 4
+    replicas: int = 2
     """Replicas on each data set."""
-    samples: int = 4096
+    samples: int = 8192
     """Trajectories per run of the theory."""
-    runs: int = 4
+    runs: int = 8
     """Independent runs of the theory."""
 
     def check(self) -> None:

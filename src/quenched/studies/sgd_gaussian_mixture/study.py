@@ -45,13 +45,13 @@ class SgdGaussianMixture(Study):
     """The data, the loss and the start."""
     rule: Gradient = Gradient(lr=0.2, batches=Persistent(fraction=0.3, time=1.0))
     """The gradient rule."""
-    compare: tuple[AbstractBatches, ...] = (Full(), IID(fraction=0.3))
+    compare: tuple[AbstractBatches, ...] = (Full(), IID(fraction=0.3), Persistent(fraction=0.3, time=10.0))
     """Batch processes shown beside that of the rule."""
     steps: int = 100
     """Number of steps."""
     size: int = 500
     """Dimension d of the simulation."""
-    disorder: int = 8
+    disorder: int = 16
     """Number of simulated data sets."""
     samples: int = 4096
     """Trajectories per run of the theory."""
