@@ -121,7 +121,8 @@ class Door(AbstractOutput):
 class AbstractLoss(eqx.Module):
     """Loss of one sample as a function of its label and pre-activation, elementwise over arrays.
 
-    A subclass needs ``ell`` only. It must be written with ``jax.numpy``.
+    A subclass needs ``ell`` only. It must be written with ``jax.numpy``. A loss whose slope jumps overrides ``smooth`` to say so:
+    automatic differentiation does not see the jump, and the theory would be wrong without notice.
     """
 
     @abc.abstractmethod

@@ -39,6 +39,8 @@ class Gradient(AbstractDynamics):
     ``scale`` is the model's: 1 for single-layer models (sum over samples), 1/n for networks. ``temperature`` = T >= 0 adds
     sqrt(2 T lr) N(0, 1) to every weight and step. ``constraint`` projects after every step. Defaults: lr = 0.2, full batch, no
     ridge, plain gradient descent, T = 0, no constraint. Physical time is the sum of learning rates.
+
+    Raises ``ParameterError`` for lr <= 0, ridge < 0, T < 0, or a batch law that has no legal probabilities at this lr.
     """
 
     lr: float | AbstractSchedule = 0.2

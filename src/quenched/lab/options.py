@@ -114,7 +114,7 @@ def field_help(study: type[Study]) -> dict[str, str]:
         if dataclasses.is_dataclass(cls):
             try:
                 parsed = docstring_parser.parse_from_object(cls)
-            except (OSError, TypeError):  # no source at hand: defined in a session
+            except (OSError, TypeError):  # no source at hand: defined interactively
                 parsed = docstring_parser.parse(inspect.getdoc(cls) or "")
             texts |= {p.arg_name: " ".join(p.description.split()) for p in parsed.params if p.description}
     return texts

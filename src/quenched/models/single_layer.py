@@ -70,7 +70,7 @@ class AbstractSingleLayer(AbstractLossModel):
 
 
 def highest_rate(rule: Any) -> float | None:
-    """The largest learning rate of a rule's first thousand steps; None for a rule that has none."""
+    """The largest learning rate of a rule at steps 0, 10, 100 and 1000; None for a rule that has none."""
     lr = getattr(rule, "lr", None)
     if lr is None:
         return None

@@ -11,7 +11,6 @@ from quenched.dynamics.response import PerturbationResponse
 from quenched.dynamics.simulate import simulate
 from quenched.models import AbstractGaussianModel, AbstractModel
 from quenched.observables.fdt import fluctuation_response
-from quenched.observables.gaps import sample_gaps
 from quenched.theory import solve
 
 WAITING_STEPS = 20
@@ -53,5 +52,5 @@ def theory_training(model: AbstractGaussianModel, rule: Gradient, steps: int, **
 
 
 def simulated_training(model: AbstractModel, rule: AbstractDynamics, steps: int, **run: Any) -> xr.Dataset:
-    """The same by simulation."""
-    return simulate(model, rule, steps=steps, share_start=True, final={"gap": sample_gaps}, **run)
+    """Learning curves and replica distance of replicas with common data and start, by simulation."""
+    return simulate(model, rule, steps=steps, share_start=True, **run)

@@ -12,6 +12,7 @@ from quenched.dynamics import IID, AbstractBatches, Full, Gradient, Persistent
 from quenched.losses import QuadraticHinge
 from quenched.models import AbstractGaussianModel, AbstractLossModel, GaussianMixture, GaussianStart, SingleLayerData
 from quenched.numerics import checks
+from quenched.observables.gaps import sample_gaps
 from quenched.studies.base import Study
 from quenched.studies.claims import Claim
 from quenched.studies.effective_noise import measure
@@ -118,7 +119,10 @@ class EffectiveNoise(Study):
                     self.stationary_rules(), lambda rule: measure.simulated_fluctuations(self.model, rule, window, **finite)
                 ),
                 "training": beside(
-                    self.resting_rules(), lambda rule: measure.simulated_training(self.satisfiable, rule, self.steps, **finite)
+                    self.resting_rules(),
+                    lambda rule: measure.simulated_training(
+                        self.satisfiable, rule, self.steps, **finite, final={"gap": sample_gaps}
+                    ),
                 ),
                 "data_fluctuations": beside(
                     self.stationary_rules(), lambda rule: measure.simulated_fluctuations(self.data, rule, window, **given)

@@ -11,8 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-# imported for the label of the variable `gap`
-import quenched.observables.gaps  # noqa: F401
 from quenched.dynamics.base import AbstractDynamics
 from quenched.dynamics.batches import Fresh
 from quenched.dynamics.constraints import Free, Spherical
@@ -104,7 +102,7 @@ def solve_sampled(
     step.
 
     ``response``: how the kernel Gam of the samples is estimated.
-    "probe": a random field of +-1 on every trajectory, one tangent per probe; ``probes`` divide its noise.
+    "probe": a random field of +-1 on every trajectory, one tangent per probe; ``probes`` divide the variance of its noise.
     "exact": one tangent per step, on the first ``response_samples`` trajectories (default all); N T^2 memory and N T^3 time.
     Worth it where the response does not decay: alpha < 1 without ridge. "none": as "probe", but the weight response and Gam are
     not returned.
