@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from quenched.lab import registry
-from quenched.lab.run import Outcome, check_folder, rebuild, run, write
+from quenched.lab.run import check_folder, rebuild, run, write, write_claims
 from quenched.lab.verify import verify
 from quenched.numerics.checks import ParameterError
 from quenched.records.description import UnknownClassError
@@ -26,17 +26,17 @@ def walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[Study]:
 def test_an_outcome_is_one_data_file_figures_and_a_table(walk: type[Study], tmp_path: Path) -> None:
     outcome = run(walk(), seed=3)
     rows, _ = verify([walk])
-    paths = write(Outcome(outcome.study, outcome.tree, outcome.figures, rows), tmp_path / "out")
+    paths = write(outcome, tmp_path / "out")
     assert {kind: [path.name for path in found] for kind, found in paths.items()} == {
         "data": ["toy-walk.nc"],
         "figures": ["square.svg", "square.png"],
-        "claims": ["claims.md"],
     }
+    table = write_claims("toy-walk", rows, tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["claims.md", "square.png", "square.svg", "toy-walk.nc"]
     tree = load(paths["data"][0])
     assert isinstance(tree, xr.DataTree)
     xr.testing.assert_identical(tree["theory"].to_dataset(), outcome.tree["theory"].to_dataset())
-    assert "| the walk is [diffusive] | 1.01 ± 0.01 | 1 | 4 s.e. | exact: by hand | pass |" in paths["claims"][0].read_text()
+    assert "| the walk is [diffusive] | 1.01 ± 0.01 | 1 | 4 s.e. | exact: by hand | pass |" in table.read_text()
 
 
 def test_the_same_run_gives_the_same_bytes(walk: type[Study], tmp_path: Path) -> None:
@@ -45,6 +45,16 @@ def test_the_same_run_gives_the_same_bytes(walk: type[Study], tmp_path: Path) ->
         assert one.read_bytes() == two.read_bytes(), one.name
     other = write(run(walk(), seed=4), tmp_path / "c")
     assert other["data"][0].read_bytes() != first["data"][0].read_bytes()
+
+
+def test_data_are_safe_before_a_figure_is_drawn(walk: type[Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def figures(self: Study, tree: xr.DataTree) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(walk, "figures", figures)
+    with pytest.raises(ZeroDivisionError):
+        write(run(walk()), tmp_path)
+    assert isinstance(load(tmp_path / "toy-walk.nc"), xr.DataTree)
 
 
 def test_a_run_is_rebuilt_from_its_file(walk: type[Study], tmp_path: Path) -> None:

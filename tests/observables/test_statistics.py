@@ -100,3 +100,10 @@ def test_jackknife_is_the_standard_error_of_a_mean_and_propagates_a_ratio() -> N
     np.testing.assert_allclose(ratio_error, ((y / x).std(0, ddof=1)) / np.sqrt(50), rtol=0.05)
     assert np.isnan(jackknife(lambda m: m, x[:1])[1]).all()
     np.testing.assert_allclose(ratio, y.mean(0) / x.mean(0))
+
+
+def test_a_sample_that_is_not_a_number_is_not_dropped() -> None:
+    values = xr.DataArray([[1.0, np.nan], [2.0, 3.0]], dims=("disorder", "replica"))
+    mean, error = mean_error(values)
+    assert np.isnan(mean)
+    assert np.isnan(error)

@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 
 from quenched.data import Digits
+from quenched.dynamics import IID, Gradient, Persistent
 from quenched.lab.run import rebuild
 from quenched.models import SingleLayerData
 from quenched.records.files import load, save
@@ -60,3 +61,10 @@ def test_theory_and_experiment_have_the_same_names(outcome):
             twin = tree["experiment"][node.relative_to(tree["theory"])]
             assert set(node.data_vars) & set(twin.data_vars)
             assert list(node["rule"].values) == list(twin["rule"].values)
+
+
+def test_a_repeated_batch_process_is_shown_once():
+    study = EffectiveNoise(rule=Gradient(lr=0.2, ridge=0.2, batches=IID(0.3)))
+    assert [rule.batches for rule in study.stationary_rules()] == [IID(0.3), Persistent(0.6, 0.6)]
+    assert len(study.resting_rules()) == 3
+    assert len(SgdGaussianMixture(rule=Gradient(lr=0.2)).rules()) == 3

@@ -129,3 +129,26 @@ def test_one_shape_of_answer():
     again = solve(**rebuild(ds))
     np.testing.assert_array_equal(again.overlap, ds.overlap)
     assert "response" not in solve(two_clusters(), RULE, response="none", **SMALL)
+
+
+class MeanLoss(GaussianMixture):
+    """An energy of its own, which no solver knows."""
+
+    def loss_scale(self, samples: int) -> float:
+        return 1.0 / samples
+
+
+def test_an_energy_of_ones_own_is_refused():
+    with pytest.raises(IncompatibleError, match="loss_scale"):
+        solve(MeanLoss(), RULE, steps=2)
+
+
+@pytest.mark.parametrize("method", ["oracle", "sampled"])
+def test_times_must_be_integers(method):
+    with pytest.raises(ParameterError, match="times"):
+        solve(GaussianMixture(loss=Square()), Gradient(0.2), steps=4, method=method, times=[0.9, 2.7])
+
+
+def test_probes_of_an_exact_response_are_refused():
+    with pytest.raises(ParameterError, match="probes"):
+        solve(GaussianMixture(), RULE, steps=2, method="sampled", response="exact", probes=4)

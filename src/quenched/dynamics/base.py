@@ -22,6 +22,11 @@ class AbstractDynamics(eqx.Module):
         """Raise ``IncompatibleError``, by name, if the model lacks what this dynamics needs. Runs before any work."""
         return None
 
+    @property
+    def core(self) -> AbstractDynamics:
+        """The rule that moves the weights: a rule around another one gives the inner one. Default: the rule itself."""
+        return self
+
     @abc.abstractmethod
     def init(self, model: Any, weights: Weights, disorder: Disorder, key: PRNGKeyArray) -> ChainState:
         """State of the chain at step 0, from the starting weights."""

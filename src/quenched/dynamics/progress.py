@@ -54,7 +54,7 @@ class Bar:
 
 
 def physics(row: Mapping[str, Any]) -> str:
-    """One line of order parameters of one observation, arrays (sample, replica): mean and standard error over both axes."""
+    """One line of order parameters of one observation, arrays (sample, replica): mean and standard error over samples."""
     shown = [name for name in _SHOWN if name in row and np.ndim(row[name]) == 2][:2]
     return "  ".join(
         f"{name if name not in LABELS else LABELS[name].long_name.split(' with')[0]} {_mean(row[name])}" for name in shown
@@ -62,7 +62,9 @@ def physics(row: Mapping[str, Any]) -> str:
 
 
 def _mean(values: Any) -> str:
-    flat = np.asarray(values, np.float64).ravel()
+    # replicas share the fluctuation of their sample: with several samples the error is over these
+    flat = np.asarray(values, np.float64)
+    flat = flat.mean(axis=1) if flat.shape[0] > 1 else flat.ravel()
     if flat.size < 2:
         return f"{flat.mean():.4g}"
     return f"{flat.mean():.4g} ± {flat.std(ddof=1) / flat.size**0.5:.1g}"

@@ -78,6 +78,10 @@ class PerturbationResponse(AbstractDynamics):
             )
         self.rule.check(model)
 
+    @property
+    def core(self) -> AbstractDynamics:
+        return self.rule.core
+
     def times(self, steps: int) -> np.ndarray:
         if steps <= self.start:
             raise checks.ParameterError(f"start must be smaller than the number of steps, {steps}, got {self.start}")

@@ -35,7 +35,7 @@ def simulate(
     replicas: int = 1,
     disorder: int = 1,
     seed: int = 0,
-    times: Sequence[int] | np.ndarray | None = None,
+    times: Sequence[Any] | np.ndarray | None = None,
     observables: Mapping[str, Observable] | None = None,
     final: Mapping[str, Observable] | None = None,
     accumulators: Sequence[Any] = (),
@@ -105,12 +105,14 @@ def simulate(
     seed = _integer("seed", seed)
     checks.seed(seed)
     size = None if size is None else _integer("size", size)
+    if share_start and replicas < 2:
+        raise checks.ParameterError(f"replicas must be >= 2 with share_start, which compares them, got {replicas!r}")
     block = None if block is None else min(checked_count("block", block), disorder)
     checks.one_of("on_divergence", on_divergence, ("raise", "record"))
     checks.one_of("dtype", dtype, ("float32", "float64"))
     observed = observation_steps(times, steps)
     physical = rule.times(steps)[observed]
-    for sentence in model.cautions(rule):
+    for sentence in model.cautions(rule.core):
         warnings.warn(sentence, checks.QuenchedWarning, stacklevel=2)
     for name in {**(observables or {}), **(final or {})}:
         if name in _COORDINATES:
@@ -183,10 +185,10 @@ def simulate(
     return ds
 
 
-def observation_steps(times: Sequence[int] | np.ndarray | None, steps: int) -> np.ndarray:
-    """The observation steps as int64: the caller's, or the default times."""
+def observation_steps(times: Sequence[Any] | np.ndarray | None, steps: int, *, every: bool = False) -> np.ndarray:
+    """The observation steps as int64: the caller's, or by default all, in long runs about 100 unless ``every``."""
     if times is None:
-        return np.arange(steps + 1) if steps <= 200 else np.unique(np.round(np.linspace(0, steps, 101)).astype(np.int64))
+        return np.arange(steps + 1) if every or steps <= 200 else np.unique(np.round(np.linspace(0, steps, 101)).astype(np.int64))
     chosen = np.asarray(times)
     if chosen.ndim != 1 or chosen.size == 0 or chosen.dtype.kind not in "iu":
         raise checks.ParameterError(f"times must be a sequence of integer steps, got {times!r}")

@@ -12,28 +12,28 @@ from rich.console import Console
 from rich.markup import escape
 
 from quenched.lab import options, registry, tables
-from quenched.lab.run import Outcome, check_folder, run, write
+from quenched.lab.run import check_folder, run, write, write_claims
 from quenched.lab.verify import verify
 from quenched.numerics.checks import ParameterError
 from quenched.studies.base import Study
 
 
 def run_command(study: type[Study], words: list[str]) -> int:
-    """``quenched run``: parse, compute, judge the claims, write, and say where everything is."""
+    """``quenched run``: parse, compute, write data and figures, judge the claims, and say where everything is."""
     chosen = _parsed(study, words)
     check_folder(chosen.out)
     terminal = tables.console()
-    outcome = run(chosen.study, seed=chosen.seed, progress=terminal.is_terminal)
+    paths = write(run(chosen.study, seed=chosen.seed, progress=terminal.is_terminal), chosen.out)
     if chosen.claims != "none":
         with terminal.status("claims") as status:
             rows, skipped = verify([study], slow=chosen.claims == "all", report=lambda line: status.update(escape(line)))
-        outcome = Outcome(outcome.study, outcome.tree, outcome.figures, rows)
         if rows:
             terminal.print(tables.terminal(rows))
+            paths["claims"] = [write_claims(study.name, rows, chosen.out)]
         if skipped:
             terminal.print(f"{skipped} slow claims not judged: quenched verify {study.name} --slow")
-    for kind, paths in write(outcome, chosen.out).items():
-        for path in paths:
+    for kind, found in paths.items():
+        for path in found:
             # plain print: a path must stay on one line, to be copied
             print(f"{kind:8} {path}")
     return 0

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import xarray as xr
-from matplotlib.figure import Figure
 
 from quenched.lab import registry, tables
 from quenched.lab.verify import Row
@@ -22,18 +21,15 @@ from quenched.studies.base import Study
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a run gives: the tree of Datasets, the figures by name, the judged claims."""
+    """What a run gives: the study and its tree of Datasets."""
 
     study: Study
     tree: xr.DataTree
-    figures: Mapping[str, Figure]
-    claims: Sequence[Row] = ()
 
 
 def run(study: Study, *, seed: int = 0, progress: bool = False) -> Outcome:
-    """Compute and draw; nothing is written."""
-    tree = study.run(seed=seed, progress=progress)
-    return Outcome(study, tree, study.figures(tree))
+    """Compute; nothing is written."""
+    return Outcome(study, study.run(seed=seed, progress=progress))
 
 
 def rebuild(tree: xr.DataTree, *, consent: bool = False) -> tuple[Study, int]:
@@ -56,14 +52,20 @@ def check_folder(folder: Path) -> None:
 
 
 def write(outcome: Outcome, folder: Path) -> dict[str, list[Path]]:
-    """One netCDF file, every figure as SVG and PNG, the claims as Markdown; returns the paths by what they are."""
+    """One netCDF file, then every figure as SVG and PNG; returns the paths by what they are.
+
+    The data are safe on disk before the first figure is drawn.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / f"{outcome.study.name}.nc"
     save(outcome.tree, data)
-    figures = [path for name, figure in outcome.figures.items() for path in save_figure(figure, folder / name)]
-    paths = {"data": [data], "figures": figures}
-    if outcome.claims:
-        table = folder / "claims.md"
-        table.write_text(f"# Claims of {outcome.study.name}\n\n{tables.markdown(outcome.claims)}", encoding="utf-8")
-        paths["claims"] = [table]
-    return paths
+    figures = outcome.study.figures(outcome.tree)
+    drawn = [path for name, figure in figures.items() for path in save_figure(figure, folder / name)]
+    return {"data": [data], "figures": drawn}
+
+
+def write_claims(study: str, rows: Sequence[Row], folder: Path) -> Path:
+    """The table of judged claims as Markdown."""
+    table = folder / "claims.md"
+    table.write_text(f"# Claims of {study}\n\n{tables.markdown(rows)}", encoding="utf-8")
+    return table

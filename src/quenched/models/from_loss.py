@@ -37,8 +37,8 @@ class FromLoss(AbstractLossModel):
     """``loss(params, (x, y))`` on given data: a scalar, the MEAN over a batch x (n, ...), y (n, ...), written with ``jax.numpy``.
 
     ``params`` is a pytree of arrays, such as the parameters of a network of any library; every replica starts from it, plus
-    ``spread`` >= 0 times N(0, 1) per weight (default 0: all replicas start alike). Leaves that are no floating arrays are
-    passed on and not trained. ``data`` is a data set; samples are used as they come, in the run's floating type.
+    ``spread`` >= 0 times N(0, 1) per weight (default 0: all replicas start alike). Leaves that are no floating arrays or
+    numbers are passed on and not trained. ``data`` is a data set; samples are used as they come, in the run's floating type.
 
     The energy is the mean over samples, loss_scale = 1/n. The loss of one sample is that of a batch of one, so the loss must be
     a mean of terms that see one sample each: a batch normalisation is not. ``test_loss`` is recorded where the data have

@@ -39,6 +39,7 @@ class GaussianMixture(AbstractGaussianModel):
 
     def __check_init__(self) -> None:
         checks.non_negative("noise", self.noise)
+        checks.integer_at_least("clusters", self.clusters, 2)
         checks.one_of("clusters", self.clusters, (2, 3))
         checks.in_interval("positive_fraction", self.positive_fraction, 0.0, 1.0, closed="neither")
         if self.clusters == 3 and self.positive_fraction != 0.5:

@@ -31,11 +31,11 @@ def independent(values: Values) -> tuple[Values, str | None]:
     """
     sizes = {dim: values.sizes[dim] for dim in SAMPLE_DIMS if dim in values.dims}
     if sizes.get("disorder", 1) > 1:
-        return values.mean("replica") if "replica" in sizes else values, "disorder"
-    values = values.mean("disorder") if "disorder" in sizes else values
+        return values.mean("replica", skipna=False) if "replica" in sizes else values, "disorder"
+    values = values.mean("disorder", skipna=False) if "disorder" in sizes else values
     if sizes.get("replica", 1) > 1:
         return values, "replica"
-    return values.mean("replica") if "replica" in sizes else values, None
+    return values.mean("replica", skipna=False) if "replica" in sizes else values, None
 
 
 def mean_error(values: Values) -> tuple[Values, Values]:

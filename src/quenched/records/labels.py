@@ -32,6 +32,7 @@ LABELS: dict[str, Label] = {
     "norm": Label("squared norm per weight", "C(t,t)"),
     "loss": Label("training loss", r"\langle\ell\rangle"),
     "train_error": Label("training error", r"\epsilon_{\mathrm{train}}"),
+    "test_loss": Label("loss on held-out data", r"\langle\ell\rangle_{\mathrm{test}}"),
     "test_error": Label("test error", r"\epsilon"),
     "correlation": Label("correlation", "C(t,t')", dims=("t_prime",)),
     "response": Label("response", "R(t,t')", dims=("t_prime",)),

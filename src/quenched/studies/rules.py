@@ -30,10 +30,16 @@ def with_batches(rule: Gradient, batches: AbstractBatches) -> Gradient:
     return dataclasses.replace(rule, batches=batches)
 
 
+def distinct(rules: Iterable[Gradient]) -> tuple[Gradient, ...]:
+    """The rules without repetition of a batch process, in order: each has a name of its own."""
+    return tuple({batch_name(rule.batches): rule for rule in rules}.values())
+
+
 def beside(rules: Iterable[Gradient], run: Callable[[Gradient], xr.Dataset]) -> xr.Dataset:
     """Run every rule and join the answers along ``rule``, whose coordinate is the name of the batch process.
 
-    Variables that not every rule has are dropped; a deterministic answer is one sample of ``disorder``.
+    Variables that not every rule has are dropped; a deterministic answer is one sample of ``disorder``. Provenance is that of
+    the study: the attributes of single runs are dropped.
     """
     names, answers = [], []
     for rule in rules:
@@ -41,6 +47,4 @@ def beside(rules: Iterable[Gradient], run: Callable[[Gradient], xr.Dataset]) -> 
         answers.append(answer if "disorder" in answer.dims else answer.expand_dims("disorder"))
         names.append(batch_name(rule.batches))
     common = [name for name in answers[0].data_vars if all(name in answer for answer in answers)]
-    return xr.concat(
-        [answer[common] for answer in answers], xr.IndexVariable("rule", names), combine_attrs="override", join="exact"
-    )
+    return xr.concat([answer[common] for answer in answers], xr.IndexVariable("rule", names), combine_attrs="drop", join="exact")

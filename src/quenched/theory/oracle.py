@@ -23,6 +23,7 @@ from quenched.dynamics.batches import IID, Full
 from quenched.dynamics.constraints import Free
 from quenched.dynamics.gradient import Gradient
 from quenched.dynamics.schedules import learning_rates
+from quenched.dynamics.simulate import observation_steps
 from quenched.dynamics.transforms import Plain
 from quenched.losses import Linear, Square
 from quenched.models.base import AbstractModel
@@ -69,7 +70,7 @@ def solve_oracle(
     *,
     steps: int,
     replicas: int = 1,
-    times: Sequence[int] | None = None,
+    times: Sequence[Any] | np.ndarray | None = None,
     two_time: bool = True,
 ) -> xr.Dataset:
     """Order parameters of the infinite-size limit at ``steps`` + 1 times, exact up to rounding.
@@ -97,7 +98,7 @@ def solve_oracle(
     clock = rule.times(steps)
     system = linear_system(model, rule, steps)
     two = integrate(system, pair=replicas >= 2)
-    kept = observation_steps(times, steps)
+    kept = observation_steps(times, steps, every=True)
     variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
         name: (("t",), values[kept]) for name, values in one_time_values(model, system, two).items()
     }
@@ -262,16 +263,6 @@ def lower_matvec(matrix: TwoTime, x: Row) -> Row:
         high = min(low + block, n)
         y[low:high] = matrix[low:high, :high] @ x[:high]
     return y
-
-
-def observation_steps(times: Sequence[int] | None, steps: int) -> np.ndarray:
-    """Steps to return, increasing; None is every step."""
-    if times is None:
-        return np.arange(steps + 1)
-    kept = np.asarray([int(t) for t in times])
-    if kept.size == 0 or kept[0] < 0 or kept[-1] > steps or np.any(np.diff(kept) <= 0):
-        raise checks.ParameterError(f"times must be increasing steps between 0 and {steps}, got {list(times)!r}")
-    return kept
 
 
 def one_time_values(model: GaussianMixture, system: LinearSystem, two: TwoTimeFunctions) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from quenched.dynamics.base import AbstractDynamics
@@ -27,7 +28,7 @@ def solve(
     method: str = "auto",
     replicas: int = 1,
     seed: int = 0,
-    times: Sequence[int] | None = None,
+    times: Sequence[Any] | np.ndarray | None = None,
     two_time: bool = True,
     **options: Any,
 ) -> xr.Dataset:

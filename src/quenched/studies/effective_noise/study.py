@@ -16,7 +16,7 @@ from quenched.observables.gaps import sample_gaps
 from quenched.studies.base import Study
 from quenched.studies.claims import Claim
 from quenched.studies.effective_noise import measure
-from quenched.studies.rules import beside, with_batches
+from quenched.studies.rules import beside, distinct, with_batches
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,12 +87,12 @@ class EffectiveNoise(Study):
 
     def stationary_rules(self) -> tuple[Gradient, ...]:
         """Rules of the under-parametrised system."""
-        return (*(with_batches(self.rule, batches) for batches in self.compare), self.rule)
+        return distinct((*(with_batches(self.rule, batches) for batches in self.compare), self.rule))
 
     def resting_rules(self) -> tuple[Gradient, ...]:
         """Rules of the over-parametrised system: full batch too, and no ridge, so that the dynamics can come to rest."""
         free = dataclasses.replace(self.rule, ridge=0.0)
-        return tuple(with_batches(free, batches) for batches in (*self.compare, self.rule.batches, Full()))
+        return distinct(with_batches(free, batches) for batches in (*self.compare, self.rule.batches, Full()))
 
     def theory(self, seed: int, progress: bool) -> xr.DataTree:
         solver = {"samples": self.samples, "runs": self.runs, "seed": seed}

@@ -16,7 +16,7 @@ from quenched.numerics import checks
 from quenched.observables import gaps
 from quenched.studies.base import Study
 from quenched.studies.claims import Claim
-from quenched.studies.rules import beside, with_batches
+from quenched.studies.rules import beside, distinct, with_batches
 from quenched.theory import solve
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class SgdGaussianMixture(Study):
 
     def rules(self) -> tuple[Gradient, ...]:
         """The rule, preceded by the ones it is compared with."""
-        return (*(with_batches(self.rule, batches) for batches in self.compare), self.rule)
+        return distinct((*(with_batches(self.rule, batches) for batches in self.compare), self.rule))
 
     def theory(self, seed: int, progress: bool) -> xr.Dataset:
         return beside(

@@ -15,7 +15,7 @@ from quenched.dynamics.base import AbstractDynamics
 from quenched.dynamics.batches import Fresh
 from quenched.dynamics.constraints import Free, Spherical
 from quenched.dynamics.gradient import Gradient
-from quenched.dynamics.simulate import checked_count
+from quenched.dynamics.simulate import checked_count, observation_steps
 from quenched.dynamics.transforms import Momentum, Plain
 from quenched.models.base import AbstractModel
 from quenched.models.gaussian import AbstractGaussianModel
@@ -23,7 +23,6 @@ from quenched.numerics import checks
 from quenched.numerics.mixing import check_power_of_two
 from quenched.numerics.precision import traced
 from quenched.records.datasets import dataset
-from quenched.theory.oracle import observation_steps
 from quenched.theory.sampled.process import Plan
 from quenched.theory.sampled.trajectory import trajectory
 
@@ -40,6 +39,9 @@ def refuses(model: AbstractModel, rule: AbstractDynamics) -> str | None:
     """
     if not isinstance(model, AbstractGaussianModel):
         return f"the sampled solver needs a Gaussian single-layer model, got {type(model).__name__}"
+    own = [name for name in ("losses", "loss_scale", "preactivations") if not _inherits(model, name)]
+    if own:
+        return f"the sampled solver needs the energy sum_mu ell(y_mu, r_mu), {type(model).__name__} has its own {', '.join(own)}"
     if not model.loss.smooth:
         return (
             f"the sampled solver needs a loss with a continuous slope, got {type(model.loss).__name__}: "
@@ -53,6 +55,10 @@ def refuses(model: AbstractModel, rule: AbstractDynamics) -> str | None:
     if type(rule.constraint) not in (Free, Spherical):
         return f"the sampled solver needs a Free or Spherical constraint, got {type(rule.constraint).__name__}"
     return None
+
+
+def _inherits(model: AbstractGaussianModel, name: str) -> bool:
+    return getattr(type(model), name) is getattr(AbstractGaussianModel, name)
 
 
 class Options(NamedTuple):
@@ -79,7 +85,7 @@ def solve_sampled(
     steps: int,
     replicas: int = 1,
     seed: int = 0,
-    times: Sequence[int] | None = None,
+    times: Sequence[Any] | np.ndarray | None = None,
     two_time: bool = True,
     samples: int = 8192,
     runs: int = 4,
@@ -119,7 +125,7 @@ def solve_sampled(
         steps=steps,
         replicas=checked_count("replicas", replicas),
         seed=seed,
-        times=observation_steps(times, steps),
+        times=observation_steps(times, steps, every=True),
         two_time=bool(two_time),
         samples=checked_count("samples", samples),
         runs=checked_count("runs", runs),
@@ -145,6 +151,10 @@ def _check(options: Options) -> None:
     check_power_of_two("samples", options.samples, 16)
     checks.one_of("response", options.response, _RESPONSES)
     checks.positive("memory_budget", options.memory_budget)
+    if options.samples > 2**20:
+        raise checks.ParameterError(f"samples must be <= 2**20, got {options.samples!r}: take more runs")
+    if options.response == "exact" and options.probes > 1:
+        raise checks.ParameterError(f"probes must be 1 with response='exact', which has none, got {options.probes!r}")
     if options.response_samples > options.samples:
         raise checks.ParameterError(f"response_samples must be <= samples={options.samples}, got {options.response_samples!r}")
 
