@@ -275,7 +275,9 @@ def test_a_distance_needs_two_replicas(theory) -> None:
         qd.observables.replica_distance.distance_from_correlation(theory)
     with pytest.raises(ParameterError, match=">= 2 replicas"):
         qd.observables.replica_distance.replica_distance(jnp.ones((1, 5)))
-    one = qd.simulate(MIXTURE, RULE, steps=1, size=10, share_start=True)
+    with pytest.raises(ParameterError, match=r"replicas must be >= 2 with share_start.*got 1"):
+        qd.simulate(MIXTURE, RULE, steps=1, size=10, share_start=True)
+    one = qd.simulate(MIXTURE, RULE, steps=1, size=10)
     with pytest.raises(ParameterError, match="replica_distance"):
         qd.observables.compare(theory, one, "replica_distance")
 

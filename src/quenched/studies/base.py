@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import xarray as xr
-from matplotlib.figure import Figure
 
 from quenched.numerics import checks
 from quenched.records.datasets import environment
 from quenched.records.description import canonical_json, describe
 from quenched.studies.claims import Claim
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclasses.dataclass(frozen=True)
