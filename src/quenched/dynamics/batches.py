@@ -69,9 +69,8 @@ def _check_fraction(fraction: float) -> None:
     checks.in_interval("batch fraction", fraction, 0.0, 1.0, closed="right")
 
 
-@public
-class Full(AbstractBatches):
-    """Every sample at every step: full-batch gradient descent."""
+class _Everything(AbstractBatches):
+    """Every sample at every step."""
 
     @property
     def mean(self) -> Real:
@@ -85,6 +84,11 @@ class Full(AbstractBatches):
 
     def selected(self, state: Any) -> Bool[Array, " n"]:
         return state
+
+
+@public
+class Full(_Everything):
+    """Every sample at every step: full-batch gradient descent."""
 
 
 @public
@@ -234,22 +238,9 @@ def quantile(numbers: UInt32[Array, " n"], count: Int[Array, ""]) -> UInt32[Arra
 
 
 @public
-class Fresh(AbstractBatches):
+class Fresh(_Everything):
     """One-pass learning: all n = alpha d samples are drawn anew at every step and used once.
 
     alpha is then the number of samples per step over the dimension. Needs a model that can draw samples (not given data). The
     model's own samples are never trained on: its ``loss`` and ``train_error`` are those of new samples.
     """
-
-    @property
-    def mean(self) -> Real:
-        return 1.0
-
-    def init(self, key: PRNGKeyArray, n: int) -> PyTree:
-        return jnp.ones(n, bool)
-
-    def step(self, state: Any, key: PRNGKeyArray, lr: Real) -> PyTree:
-        return state
-
-    def selected(self, state: Any) -> Bool[Array, " n"]:
-        return state

@@ -8,9 +8,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from quenched.models.base import AbstractModel, Weights, dimension, squared_norm
+from quenched.models.base import AbstractModel, Weights, squared_norm
 from quenched.models.start import AbstractStart
 from quenched.numerics import checks
+from quenched.numerics.pytrees import dimension
 from quenched.records.description import public
 
 

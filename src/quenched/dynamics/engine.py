@@ -27,6 +27,7 @@ from quenched.dynamics.stops import AbstractStop
 from quenched.models.base import AbstractModel, Disorder, Weights
 from quenched.numerics.checks import ParameterError
 from quenched.numerics.precision import traced
+from quenched.numerics.pytrees import flat
 from quenched.observables.replica_distance import replica_distance
 
 
@@ -137,11 +138,6 @@ def observe(model: AbstractModel, rule: AbstractDynamics, plan: Plan, chain: Cha
     if plan.distance:
         _add(values, {"replica_distance": replica_distance(_weights(rule, chain))})
     return values
-
-
-def flat(weights: Weights) -> Array:
-    """The weights of one replica as one vector (N,)."""
-    return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(weights)])
 
 
 def trajectory(

@@ -25,8 +25,9 @@ import xarray as xr
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
 from quenched.dynamics.base import AbstractDynamics, ChainState
-from quenched.models.base import AbstractModel, Disorder, Weights, dimension
+from quenched.models.base import AbstractModel, Disorder, Weights
 from quenched.numerics import checks
+from quenched.numerics.pytrees import dimension
 from quenched.observables.replica_distance import squared_distance
 from quenched.records.description import public
 

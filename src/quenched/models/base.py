@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from quenched.numerics import checks
@@ -77,11 +76,6 @@ def data_product(x: Any, w: Float[Array, " d"]) -> Float[Array, " n"]:
 def squared_norm(weights: Weights) -> Float[Array, ""]:
     """|w|^2 summed over every array of a pytree."""
     return jnp.asarray(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(weights)))
-
-
-def dimension(weights: Weights) -> int:
-    """The number of weights."""
-    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(weights))
 
 
 def round_samples(alpha: float, size: int | None) -> tuple[int, int]:

@@ -13,9 +13,10 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from quenched.data import AbstractData, Arrays
-from quenched.models.base import AbstractLossModel, Weights, dimension, squared_norm
+from quenched.models.base import AbstractLossModel, Weights, squared_norm
 from quenched.models.given import Prepared, as_jax, held_out, no_size, prepared
 from quenched.numerics import checks
+from quenched.numerics.pytrees import dimension
 from quenched.records.description import public
 
 

@@ -12,9 +12,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from quenched.data import AbstractData, Digits
 from quenched.losses import AbstractLoss, AbstractOutput, Logistic, Tanh
-from quenched.models.base import AbstractLossModel, dimension, squared_norm
+from quenched.models.base import AbstractLossModel, squared_norm
 from quenched.models.given import held_out, no_size, prepared, signed_labels, standardise
 from quenched.numerics import checks
+from quenched.numerics.pytrees import dimension
 from quenched.records.description import public
 
 

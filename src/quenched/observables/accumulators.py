@@ -17,7 +17,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
 from quenched.numerics import checks
-from quenched.observables.replica_distance import count, squared_distance
+from quenched.numerics.pytrees import dimension, flat
+from quenched.observables.replica_distance import squared_distance
 from quenched.records.description import public
 from quenched.records.labels import Label, register_label
 
@@ -116,8 +117,8 @@ class WeightMoments(AbstractAccumulator):
 
     def finish(self, state: MomentState) -> dict[str, Array]:
         return {
-            "time_average": _flat(state.mean),
-            "time_variance": _unbiased(_flat(state.squares), state.seen),
+            "time_average": flat(state.mean),
+            "time_variance": _unbiased(flat(state.squares), state.seen),
         }
 
 
@@ -142,7 +143,7 @@ class FrozenOverlap(AbstractAccumulator):
     def update(self, state: MomentState, weights: PyTree, step: Int[Array, ""]) -> MomentState:
         seen, mean, products = _welford(state.seen, state.mean, weights)
         total = sum((jnp.sum(p) for p in jax.tree.leaves(products)), start=jnp.zeros((), state.squares.dtype))
-        squares = state.squares + total / count(weights)
+        squares = state.squares + total / dimension(weights)
         return _from(step > self.burn_in, MomentState(seen, mean, squares.astype(state.squares.dtype)), state)
 
     def finish(self, state: MomentState) -> dict[str, Array]:
@@ -171,10 +172,6 @@ def _floating(weights: PyTree) -> Any:
     """The floating type of a sum over weights: that of the weights, the default for spins."""
     kind = jnp.result_type(*jax.tree.leaves(weights))
     return kind if jnp.issubdtype(kind, jnp.floating) else jnp.result_type(float)
-
-
-def _flat(weights: PyTree) -> Float[Array, " parameter"]:
-    return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(weights)])
 
 
 register_label(

@@ -73,6 +73,4 @@ def _diagonal(correlation: xr.DataArray) -> xr.DataArray:
 
 
 def _label(values: xr.DataArray, name: str) -> xr.DataArray:
-    label = LABELS[name]
-    attributes = {"long_name": label.long_name, "symbol": label.symbol, "units": label.units}
-    return values.rename(name).assign_attrs(attributes)
+    return values.rename(name).assign_attrs(LABELS[name].attributes())

@@ -82,8 +82,8 @@ def fluctuation_response(
         coords={
             "waiting": ("waiting", waiting, {"long_name": "waiting step", "symbol": "t_w", "units": "steps"}),
             "lag": ("lag", delays, {"long_name": "lag in steps", "symbol": "k", "units": "steps"}),
-            "waiting_time": ("waiting", [time_of[w] for w in waiting], _label("waiting")),
-            "lag_time": ("lag", lag_time, _label("lag")),
+            "waiting_time": ("waiting", [time_of[w] for w in waiting], LABELS["waiting"].attributes()),
+            "lag_time": ("lag", lag_time, LABELS["lag"].attributes()),
         },
         attrs=ds.attrs,
     )
@@ -245,14 +245,9 @@ def _two_time(b: np.ndarray, chi: np.ndarray) -> np.ndarray:
         return np.where(chi > 0, b / chi, np.nan)
 
 
-def _label(name: str) -> dict[str, str]:
-    label = LABELS[name]
-    return {"long_name": label.long_name, "symbol": label.symbol, "units": label.units}
-
-
 def _labelled(ds: xr.Dataset) -> xr.Dataset:
     for name, base in _LABELS.items():
         for variable in (name, f"{name}_error"):
             if variable in ds:
-                ds[variable].attrs.update(_label(base))
+                ds[variable].attrs.update(LABELS[base].attributes())
     return ds

@@ -106,5 +106,5 @@ def _labelled(ds: xr.Dataset) -> xr.Dataset:
     for name, label in _LABELS.items():
         for variable in (name, f"{name}_error"):
             if variable in ds:
-                ds[variable].attrs.update(long_name=label.long_name, symbol=label.symbol, units=label.units)
+                ds[variable].attrs.update(label.attributes())
     return ds

@@ -15,13 +15,14 @@ from jax import lax
 from jaxtyping import Array, Float, PyTree
 
 from quenched.numerics.checks import ParameterError
+from quenched.numerics.pytrees import dimension
 
 
 def squared_distance(first: PyTree, second: PyTree) -> Float[Array, ""]:
     """|w - w'|^2/N of two pytrees of one structure, N weights. The difference comes first: exact for close weights."""
     leaves = zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
     squares = [jnp.sum((_real(a) - _real(b)) ** 2) for a, b in leaves]
-    return sum(squares[1:], start=squares[0]) / count(first)
+    return sum(squares[1:], start=squares[0]) / dimension(first)
 
 
 def pair_distances(weights: PyTree) -> Float[Array, "replica replica"]:
@@ -48,7 +49,7 @@ def replica_distance(weights: PyTree) -> Float[Array, " replica"]:
     apart = jax.tree.map(lambda a: a - a.mean(0), apart)
     leaves = [jnp.sum(a.reshape(replicas, -1) ** 2, axis=1) for a in jax.tree.leaves(apart)]
     square = sum(leaves[1:], start=leaves[0])
-    n = count(weights) // replicas
+    n = dimension(weights) // replicas
     return (replicas * square + square.sum()) / ((replicas - 1) * n)
 
 
@@ -70,11 +71,6 @@ def distance_from_correlation(ds: xr.Dataset) -> xr.DataArray:
     distance = (2 * excess).drop_vars([name for name in ("t_prime", "step_prime") if name in excess.coords])
     attributes = {"long_name": "replica distance", "symbol": r"|w^1-w^2|^2/N", "units": "1"}
     return distance.rename("replica_distance").assign_attrs(attributes)
-
-
-def count(weights: PyTree) -> int:
-    """The number of weights of a pytree."""
-    return sum(int(leaf.size) for leaf in jax.tree.leaves(weights))
 
 
 def _real(leaf: Array) -> Array:

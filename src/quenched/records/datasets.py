@@ -112,7 +112,4 @@ def _build(key: str, value: Any, consent: bool) -> Any:
 
 
 def _label(name: str) -> dict[str, str]:
-    if name not in LABELS:
-        return {}
-    label = LABELS[name]
-    return {"long_name": label.long_name, "symbol": label.symbol, "units": label.units}
+    return LABELS[name].attributes() if name in LABELS else {}

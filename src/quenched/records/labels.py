@@ -18,6 +18,10 @@ class Label(NamedTuple):
     units: str = "1"
     dims: tuple[str, ...] = ()
 
+    def attributes(self) -> dict[str, str]:
+        """What a variable of a Dataset carries."""
+        return {"long_name": self.long_name, "symbol": self.symbol, "units": self.units}
+
 
 LABELS: dict[str, Label] = {
     "t": Label("time (sum of learning rates)", "t"),
