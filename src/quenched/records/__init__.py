@@ -3,10 +3,12 @@
 from quenched.records.datasets import dataset, provenance, rebuild
 from quenched.records.description import UnknownClassError, build, canonical_json, describe, public
 from quenched.records.files import DamagedFileError, load, save
+from quenched.records.identity import SCHEMA, fingerprint, identity
 from quenched.records.labels import LABELS, Label, register_label
 
 __all__ = [
     "LABELS",
+    "SCHEMA",
     "DamagedFileError",
     "Label",
     "UnknownClassError",
@@ -14,6 +16,8 @@ __all__ = [
     "canonical_json",
     "dataset",
     "describe",
+    "fingerprint",
+    "identity",
     "load",
     "provenance",
     "public",

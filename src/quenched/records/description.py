@@ -60,7 +60,8 @@ def describe(value: Any) -> Any:
     if isinstance(value, (float, np.floating)):
         if not math.isfinite(value):
             raise ParameterError(f"a described number must be finite, got {value!r}")
-        return float(value)
+        # -0.0 equals 0.0 and has to be spelled alike
+        return float(value) + 0.0
     if isinstance(value, np.ndarray) or hasattr(value, "__jax_array__") or type(value).__name__ == "ArrayImpl":
         array = np.ascontiguousarray(np.asarray(value))
         digest = hashlib.sha256(array.tobytes()).hexdigest()
