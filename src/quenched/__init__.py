@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from quenched import data, dynamics, losses, models, observables, plot, records, studies, theory
     from quenched.dynamics.simulate import simulate
+    from quenched.lab.gather import open_store as open  # noqa: F401
+    from quenched.lab.report.report import report
+    from quenched.lab.sweep import sweep
     from quenched.records.files import load, save
     from quenched.theory.solve import solve
 
@@ -22,9 +25,16 @@ _FUNCTIONS = {
     "solve": "quenched.theory.solve",
     "load": "quenched.records.files",
     "save": "quenched.records.files",
+    "open": "quenched.lab.gather",
+    "sweep": "quenched.lab.sweep",
+    "report": "quenched.lab.report.report",
 }
+_OTHER_NAMES = {"open": "open_store"}
+# what reads files resolves names in the table of public classes and imports nothing: the table has to be complete before
+_READERS = ("load", "open", "report")
 _NAMED_IN_FILES = ("data", "dynamics", "losses", "models", "observables")
 
+# without `open`: a star import must not take Python's own away
 __all__ = [
     "data",
     "dynamics",
@@ -34,10 +44,12 @@ __all__ = [
     "observables",
     "plot",
     "records",
+    "report",
     "save",
     "simulate",
     "solve",
     "studies",
+    "sweep",
     "theory",
 ]
 
@@ -45,12 +57,11 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return importlib.import_module(f"quenched.{name}")
-    if name == "load":
-        # reading resolves names in the table of public classes and imports nothing: the table has to be complete before
+    if name in _READERS:
         for room in _NAMED_IN_FILES:
             importlib.import_module(f"quenched.{room}")
     if name in _FUNCTIONS:
-        return getattr(importlib.import_module(_FUNCTIONS[name]), name)
+        return getattr(importlib.import_module(_FUNCTIONS[name]), _OTHER_NAMES.get(name, name))
     if name == "__version__":
         from importlib.metadata import version
 
@@ -59,4 +70,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    return sorted([*__all__, "open", "__version__"])

@@ -1,4 +1,4 @@
-"""The front door: ``quenched list | show | run | verify``."""
+"""The front door: ``quenched list | show | run | sweep | report | verify``."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
-from quenched.lab import registry
+from quenched.lab import process, registry
 from quenched.numerics.checks import ParameterError, QuenchedError, QuenchedWarning
 
 _DESCRIPTION = """\
@@ -20,6 +19,10 @@ A laboratory for the statistical physics of learning: every system is simulated 
   quenched list                         the studies
   quenched show effective-noise         what a study is: equations, parameters, citation
   quenched run effective-noise          run it: one data file, figures, a table of claims
+  quenched sweep effective-noise --over model.alpha=0.5:4:15
+                                        compute it at many values of its parameters
+  quenched report stores/effective-noise
+                                        a page to read and to send
   quenched verify                       recompute what the studies claim
 """
 _RUN = """\
@@ -30,6 +33,15 @@ Run a study. Its parameters are the options; `quenched run STUDY --help` lists t
   quenched run effective-noise --print_config > first.yaml
   quenched run effective-noise --config first.yaml
 """
+_SWEEP = """\
+Compute a study at all combinations of some values of its parameters. `quenched sweep STUDY --help` lists them.
+
+  quenched sweep effective-noise --over model.alpha=0.5:4:15 --over rule.batches.fraction=0.1,0.3,1.0
+  quenched sweep effective-noise --over rule.batches=IID,Persistent --seeds 8 --store stores/noise
+  quenched sweep effective-noise --over rule.lr=0.01:1:5:log --scheduler tcp://10.0.0.1:8786
+
+Points are kept in a store: what is in it is not computed again, and an interrupted sweep continues with the same command.
+"""
 _INTERRUPTED = 130
 
 
@@ -39,19 +51,24 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns 0, 1 (a claim failed, or an unforeseen error), 2 (bad input) or 130 (interrupted)."""
+    """Run one command.
+
+    Returns 0, 1 (a claim or points failed, the system failed, or an unforeseen error), 2 (bad input) or 130 (interrupted).
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     try:
         words = [word for word in words if word != "--debug"]
-        if words[:1] == ["run"] and words[1:] and words[1].startswith("-") and words[1] not in ("-h", "--help"):
-            raise ParameterError("the name of the study comes first: quenched run STUDY --option value")
+        if words[:1] == ["report"]:
+            return _report(words[1:])
+        if words[:1] in (["run"], ["sweep"]) and words[1:] and words[1].startswith("-") and words[1] not in ("-h", "--help"):
+            raise ParameterError(f"the name of the study comes first: quenched {words[0]} STUDY --option value")
         options = _parser().parse_args(words)
         return options.command(options)
     except SystemExit as stop:  # --help, --print_config
         return int(stop.code or 0)
-    except KeyboardInterrupt:
-        print("quenched: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"quenched: {str(interrupt) or 'interrupted'}", file=sys.stderr)
         return _INTERRUPTED
     except Exception as error:
         if debug:
@@ -72,14 +89,7 @@ def prepare_process() -> None:
     warnings.formatwarning = lambda message, category, *place: (
         f"quenched: {message}\n" if issubclass(category, QuenchedWarning) else located(message, category, *place)
     )
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    for name, value in {
-        "MPLBACKEND": "Agg",
-        "JAX_COMPILATION_CACHE_DIR": str(base / "quenched" / "compiled"),
-        # JAX's own thresholds skip programs that compile in under a second, which are most of ours
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }.items():
+    for name, value in process.environment().items():
         os.environ.setdefault(name, value)
 
 
@@ -121,6 +131,15 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("study", metavar="STUDY", help="a name from `quenched list`; comes first")
     one.add_argument("rest", metavar="...", nargs=argparse.REMAINDER, help="options of the study")
     one.set_defaults(command=_run)
+
+    text = "compute a study at many values of its parameters"
+    one = commands.add_parser("sweep", help=text, description=_SWEEP, formatter_class=raw)
+    one.add_argument("study", metavar="STUDY", help="a name from `quenched list`; comes first")
+    one.add_argument("rest", metavar="...", nargs=argparse.REMAINDER, help="options of the sweep and of the study")
+    one.set_defaults(command=_sweep)
+
+    # named here for the list of commands only: `main` hands its words on
+    commands.add_parser("report", help="a store or runs as one page to read and to send")
 
     text = "recompute what studies claim, and print value ± error, reference, tolerance, verdict; exit status 1 if a claim fails"
     one = commands.add_parser("verify", help=text, description=text)
@@ -169,6 +188,19 @@ def _run(options: argparse.Namespace) -> int:
     from quenched.lab.command import run_command
 
     return run_command(study, options.rest)
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    study = registry.load(options.study)
+    from quenched.lab.sweep_command import sweep_command
+
+    return sweep_command(study, options.rest)
+
+
+def _report(words: list[str]) -> int:
+    from quenched.lab.report_command import report_command
+
+    return report_command(words)
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ import xarray as xr
 
 from quenched.lab import registry
 from quenched.lab.run import check_folder, rebuild, run, write, write_claims
-from quenched.lab.verify import verify
+from quenched.lab.verify import from_json, verify
 from quenched.numerics.checks import ParameterError
 from quenched.records.description import UnknownClassError
 from quenched.records.files import load
@@ -31,8 +31,10 @@ def test_an_outcome_is_one_data_file_figures_and_a_table(walk: type[Study], tmp_
         "data": ["toy-walk.nc"],
         "figures": ["square.svg", "square.png"],
     }
-    table = write_claims("toy-walk", rows, tmp_path / "out")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["claims.md", "square.png", "square.svg", "toy-walk.nc"]
+    table, record = write_claims("toy-walk", rows, tmp_path / "out")
+    names = ["claims.json", "claims.md", "square.png", "square.svg", "toy-walk.nc"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+    assert from_json(record.read_text())[0].passed
     tree = load(paths["data"][0])
     assert isinstance(tree, xr.DataTree)
     xr.testing.assert_identical(tree["theory"].to_dataset(), outcome.tree["theory"].to_dataset())

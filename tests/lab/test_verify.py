@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+import pytest
 
 from quenched.lab import tables
-from quenched.lab.verify import verify
-from quenched.numerics.checks import ConvergenceError
+from quenched.lab.verify import Row, from_json, to_json, verify
+from quenched.numerics.checks import ConvergenceError, ParameterError
 from quenched.studies import Claim, Measured, Reference, Study
 
 
@@ -55,3 +56,27 @@ def test_markdown_keeps_its_columns() -> None:
     lines = tables.markdown(verify([Fixed])[0]).splitlines()
     assert len(lines) == 5
     assert all(line.replace(r"\|", "").count("|") == len(tables.HEADER) + 1 for line in lines)
+
+
+def test_verdicts_survive_json() -> None:
+    rows, _ = verify([Fixed], slow=True)
+    again = from_json(to_json(rows))
+    assert [tables.cells(row) for row in again] == [tables.cells(row) for row in rows]
+    assert [row.study for row in again] == ["fixed"] * 4
+    with pytest.raises(ParameterError, match="verdict only"):
+        again[0].claim.judge()
+
+
+def test_numbers_that_are_none_survive_json() -> None:
+    reference = Reference(0.0, "exact", "zero", absolute=0.1)
+    claim = Claim("is finite", lambda: Measured([np.nan, np.inf, 1.0], [np.nan, 0.0, 0.0]), reference)
+    (row,) = from_json(to_json([Row("fixed", claim, claim.judge())]))
+    assert row.verdict is not None
+    np.testing.assert_array_equal(row.verdict.measured.value, [np.nan, np.inf, 1.0])
+    assert not row.passed
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"study": "a", "claims": [{"statement": "s"}]}', '{"claims": 3, "study": 1}'])
+def test_other_files_are_no_claims(text: str) -> None:
+    with pytest.raises(ParameterError, match="not a file of judged claims"):
+        from_json(text)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
 from quenched.models import GaussianMixture
-from quenched.records import DamagedFileError, UnknownClassError, dataset, load, rebuild, save
+from quenched.records import DamagedFileError, UnknownClassError, dataset, files, load, rebuild, save
 
 
 @pytest.fixture
@@ -63,6 +66,57 @@ def test_the_file_is_plain_netcdf(ds, tmp_path):
     with xr.open_dataset(tmp_path / "a.nc", engine="h5netcdf") as plain:
         np.testing.assert_array_equal(plain["overlap"], ds["overlap"])
         assert plain["overlap"].attrs["symbol"] == "m"
+
+
+def test_the_netcdf_library_itself_reads_the_file(ds, tmp_path):
+    netcdf = pytest.importorskip("netCDF4", reason="needs the netCDF library, which nothing here depends on")
+    with netcdf.Dataset(save(ds, tmp_path / "a.nc")) as plain:
+        np.testing.assert_array_equal(plain["overlap"][:].filled(np.nan), ds["overlap"])
+
+
+def test_a_file_ends_with_a_seal(ds, tmp_path):
+    data = save(ds, tmp_path / "a.nc").read_bytes()
+    *_, text, end = data.split(b"\n")
+    assert text == b"sha256 " + hashlib.sha256(data[: -len(text) - 2]).hexdigest().encode()
+    assert end == b""
+    assert files.sealed(tmp_path / "a.nc") is True
+
+
+def test_a_file_of_another_program_has_no_seal_and_is_read(ds, tmp_path):
+    ds.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+    assert files.sealed(tmp_path / "a.nc") is None
+    assert load(tmp_path / "a.nc").identical(ds)
+
+
+def test_attributes_are_read_alone(ds, tmp_path):
+    path = save(tree(ds), tmp_path / "a.nc")
+    assert files.attributes(path)["study"] == "s"
+    assert files.attributes(path, group="theory")["provenance"]["seed"] == 3
+    with pytest.raises(KeyError, match="no group nothing"):
+        files.attributes(path, group="nothing")
+
+
+@pytest.mark.parametrize("text", ["[1]", "no", "[" * 100_000], ids=["list", "text", "deep"])
+def test_provenance_that_is_no_record_is_damage(ds, tmp_path, text):
+    path = save(ds.assign_attrs(provenance=text), tmp_path / "a.nc")
+    with pytest.raises(DamagedFileError, match=r"a\.nc is damaged: its provenance is not"):
+        load(path)
+
+
+def test_a_full_disk_is_an_ordinary_error_and_leaves_the_old_file(ds, tmp_path, monkeypatch):
+    path = save(ds, tmp_path / "a.nc")
+    before = path.read_bytes()
+
+    def full(self, data):
+        with self.open("wb") as file:
+            file.write(data[:1000])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        save(ds + 1, path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["a.nc"]
 
 
 def test_a_failed_write_leaves_the_old_file(ds, tmp_path):

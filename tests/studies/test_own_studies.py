@@ -65,6 +65,6 @@ def test_theory_and_experiment_have_the_same_names(outcome):
 
 def test_a_repeated_batch_process_is_shown_once():
     study = EffectiveNoise(rule=Gradient(lr=0.2, ridge=0.2, batches=IID(0.3)))
-    assert [rule.batches for rule in study.stationary_rules()] == [IID(0.3), Persistent(0.6, 0.6)]
+    assert [rule.batches for rule in study.stationary_rules().values()] == [IID(0.3), Persistent(0.6, 0.6)]
     assert len(study.resting_rules()) == 3
     assert len(SgdGaussianMixture(rule=Gradient(lr=0.2)).rules()) == 3

@@ -6,7 +6,7 @@ import operator
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +17,11 @@ from quenched.dynamics.base import AbstractDynamics
 from quenched.dynamics.blocks import Run, automatic_block, execute, rows_per_chunk
 from quenched.dynamics.checkpoint import Checkpoint
 from quenched.dynamics.plan import Observable, Plan
+from quenched.dynamics.recording import Records
 from quenched.dynamics.stops import AbstractStop
 from quenched.models.base import AbstractModel
 from quenched.numerics import checks
+from quenched.numerics.checks import DivergenceError
 from quenched.numerics.precision import traced
 from quenched.records.datasets import dataset, describe_argument, environment
 
@@ -92,6 +94,74 @@ def simulate(
     ``simulate(**rebuild(ds))`` makes the Dataset again. Replica numbers and block sizes change the shapes of matrix products,
     and with them last bits.
     """
+    job = prepare(
+        model,
+        rule,
+        steps=steps,
+        size=size,
+        replicas=replicas,
+        disorder=disorder,
+        seed=seed,
+        times=times,
+        observables=observables,
+        final=final,
+        accumulators=accumulators,
+        two_time=two_time,
+        record_weights=record_weights,
+        share_start=share_start,
+        share_batches=share_batches,
+        stop=stop,
+        on_divergence=on_divergence,
+        dtype=dtype,
+        chunk=chunk,
+        block=block,
+    )
+    file = None if checkpoint is None else Checkpoint(checkpoint, {**job.description, "environment": environment()})
+    with jax.enable_x64(dtype == "float64"):
+        (answer,) = execute(job.run, file, progress)
+    if isinstance(answer, DivergenceError):
+        raise answer
+    ds = package(job, answer)
+    if file is not None:
+        file.remove()
+    return ds
+
+
+class Job(NamedTuple):
+    """A simulation whose arguments have been checked: what is executed, and what its Dataset says about it.
+
+    ``physical`` are the times of the observations.
+    """
+
+    run: Run
+    description: dict[str, Any]
+    physical: np.ndarray
+
+
+def prepare(
+    model: AbstractModel,
+    rule: AbstractDynamics,
+    *,
+    steps: int,
+    size: int | None,
+    replicas: int,
+    disorder: int,
+    seed: int,
+    times: Sequence[Any] | np.ndarray | None,
+    observables: Mapping[str, Observable] | None,
+    final: Mapping[str, Observable] | None,
+    accumulators: Sequence[Any],
+    two_time: bool,
+    record_weights: bool,
+    share_start: bool,
+    share_batches: bool,
+    stop: AbstractStop | None,
+    on_divergence: str,
+    dtype: str,
+    chunk: int,
+    block: int | None,
+) -> Job:
+    """Check and describe a call of ``simulate``; nothing is computed. Arguments and errors are those of ``simulate``."""
     checks.instance("model", model, AbstractModel)
     checks.instance("rule", rule, AbstractDynamics)
     rule.check(model)
@@ -113,37 +183,15 @@ def simulate(
     observed = observation_steps(times, steps)
     physical = rule.times(steps)[observed]
     for sentence in model.cautions(rule.core):
-        warnings.warn(sentence, checks.QuenchedWarning, stacklevel=2)
+        # the caller of simulate, two frames up, is who can change the rule
+        warnings.warn(sentence, checks.QuenchedWarning, stacklevel=3)
     for name in {**(observables or {}), **(final or {})}:
         if name in _COORDINATES:
             raise checks.ParameterError(f"observable names must be new, and {name!r} is the name of a coordinate")
     prepared = model.prepare()
-    sizes = prepared.sizes(size)
-
-    arguments = {
-        "model": model,
-        "rule": rule,
-        "steps": steps,
-        "size": size,
-        "replicas": replicas,
-        "disorder": disorder,
-        "seed": seed,
-        "times": None if times is None else observed.tolist(),
-        "observables": dict(observables or {}),
-        "final": dict(final or {}),
-        "accumulators": tuple(accumulators),
-        "two_time": bool(two_time),
-        "record_weights": bool(record_weights),
-        "share_start": bool(share_start),
-        "share_batches": bool(share_batches),
-        "stop": stop,
-        "on_divergence": on_divergence,
-        "dtype": dtype,
-    }
-    description = {name: describe_argument(value) for name, value in arguments.items()}
     snapshots = bool(two_time or record_weights)
     plan = Plan(
-        sizes=sizes,
+        sizes=prepared.sizes(size),
         replicas=replicas,
         slots=rows_per_chunk(observed, chunk, snapshots),
         dtype=dtype,
@@ -172,17 +220,37 @@ def simulate(
         )
         if block is None:
             run = run._replace(block=automatic_block(run))
+    arguments = {
+        "model": model,
+        "rule": rule,
+        "steps": steps,
+        "size": size,
+        "replicas": replicas,
+        "disorder": disorder,
+        "seed": seed,
+        "times": None if times is None else observed.tolist(),
+        "observables": plan.observables,
+        "final": plan.final,
+        "accumulators": plan.accumulators,
+        "two_time": bool(two_time),
+        "record_weights": bool(record_weights),
+        "share_start": plan.share_start,
+        "share_batches": plan.share_batches,
+        "stop": stop,
+        "on_divergence": on_divergence,
+        "dtype": dtype,
         # the block decides about last bits: it belongs to the description, so that the same numbers come again on another machine
-        description["block"] = run.block
-        file = None if checkpoint is None else Checkpoint(checkpoint, {**description, "environment": environment()})
-        records = execute(run, file, progress)
-    coords: dict[str, Any] = {"t": physical, "step": ("t", observed)}
-    if two_time:
-        coords |= {"t_prime": physical, "step_prime": ("t_prime", observed)}
-    ds = dataset(records.variables(), coords, {"engine": "simulate", **description})
-    if file is not None:
-        file.remove()
-    return ds
+        "block": run.block,
+    }
+    return Job(run, {name: describe_argument(value) for name, value in arguments.items()}, physical)
+
+
+def package(job: Job, records: Records, **provenance: Any) -> xr.Dataset:
+    """The Dataset of a finished simulation; ``provenance`` is added to the description of the call."""
+    coords: dict[str, Any] = {"t": job.physical, "step": ("t", job.run.observed)}
+    if job.run.two_time:
+        coords |= {"t_prime": job.physical, "step_prime": ("t_prime", job.run.observed)}
+    return dataset(records.variables(), coords, {"engine": "simulate", **job.description, **provenance})
 
 
 def observation_steps(times: Sequence[Any] | np.ndarray | None, steps: int, *, every: bool = False) -> np.ndarray:

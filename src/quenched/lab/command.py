@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
-import yaml
-from jsonargparse import ArgumentError
 from rich.console import Console
 from rich.markup import escape
 
 from quenched.lab import options, registry, tables
 from quenched.lab.run import check_folder, run, write, write_claims
 from quenched.lab.verify import verify
-from quenched.numerics.checks import ParameterError
 from quenched.studies.base import Study
 
 
 def run_command(study: type[Study], words: list[str]) -> int:
     """``quenched run``: parse, compute, write data and figures, judge the claims, and say where everything is."""
-    chosen = _parsed(study, words)
+    chosen = options.parse_run(study, words)
     check_folder(chosen.out)
     terminal = tables.console()
     paths = write(run(chosen.study, seed=chosen.seed, progress=terminal.is_terminal), chosen.out)
@@ -29,7 +24,7 @@ def run_command(study: type[Study], words: list[str]) -> int:
             rows, skipped = verify([study], slow=chosen.claims == "all", report=lambda line: status.update(escape(line)))
         if rows:
             terminal.print(tables.terminal(rows))
-            paths["claims"] = [write_claims(study.name, rows, chosen.out)]
+            paths["claims"] = write_claims(study.name, rows, chosen.out)
         if skipped:
             terminal.print(f"{skipped} slow claims not judged: quenched verify {study.name} --slow")
     for kind, found in paths.items():
@@ -59,35 +54,3 @@ def verify_command(names: Sequence[str], *, slow: bool) -> int:
         f"{len(rows) - failed} of {len(rows)} claims pass" + (f"; {skipped} slow ones skipped (--slow)" if skipped else "")
     )
     return 1 if failed or broken else 0
-
-
-def _parsed(study: type[Study], words: list[str]) -> options.RunOptions:
-    """Every kind of bad input becomes a ``ParameterError`` (or stays the library's own error)."""
-    try:
-        return options.parse_run(study, _scale(words), words)
-    except ArgumentError as error:
-        raise ParameterError(options.one_line(str(error))) from error
-    except (ValueError, TypeError) as error:
-        if type(error).__module__.startswith("quenched."):
-            raise
-        raise ParameterError(str(error)) from error
-
-
-def _scale(words: list[str]) -> str:
-    """The preset is needed before the parser can be built: from the command line, else from the configuration file."""
-    first = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
-    first.add_argument("--scale")
-    first.add_argument("--config", type=Path)
-    try:
-        known, _ = first.parse_known_args(words)
-    except argparse.ArgumentError as error:
-        raise ParameterError(str(error)) from error
-    if known.scale:
-        return known.scale
-    if known.config is None:
-        return "quick"
-    try:
-        content = yaml.safe_load(known.config.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ParameterError(f"config {known.config} cannot be read: {error}") from error
-    return str(content.get("scale", "quick")) if isinstance(content, dict) else "quick"

@@ -28,7 +28,9 @@ class BrokenStudyError(QuenchedError, ImportError):
 
 def registered() -> dict[str, EntryPoint]:
     """Entry points by study name, sorted; nothing is imported."""
-    return {point.name: point for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)}
+    # where the backport importlib_metadata is imported (dask does) the points found are of its class, not of the one named here
+    found = sorted(entry_points(group=GROUP), key=lambda point: point.name)
+    return {point.name: EntryPoint(point.name, point.value, point.group) for point in found}
 
 
 def load(name: str) -> type[Study]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import xarray as xr
 
 from quenched.lab import registry, tables
-from quenched.lab.verify import Row
+from quenched.lab.verify import Row, to_json
 from quenched.numerics.checks import ParameterError
 from quenched.plot import save_figure
 from quenched.records.datasets import provenance
@@ -64,8 +64,9 @@ def write(outcome: Outcome, folder: Path) -> dict[str, list[Path]]:
     return {"data": [data], "figures": drawn}
 
 
-def write_claims(study: str, rows: Sequence[Row], folder: Path) -> Path:
-    """The table of judged claims as Markdown."""
-    table = folder / "claims.md"
+def write_claims(study: str, rows: Sequence[Row], folder: Path) -> list[Path]:
+    """The judged claims: a table in Markdown to read, and JSON with every number, from which a report takes them."""
+    table, record = folder / "claims.md", folder / "claims.json"
     table.write_text(f"# Claims of {study}\n\n{tables.markdown(rows)}", encoding="utf-8")
-    return table
+    record.write_text(to_json(rows), encoding="utf-8")
+    return [table, record]

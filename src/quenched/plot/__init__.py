@@ -3,6 +3,7 @@
 from quenched.plot.compare import compare, two_time_map
 from quenched.plot.fdt import parametric_fdt, temperature_against_lag
 from quenched.plot.gaps import gap_histogram
+from quenched.plot.phase import over_seeds, phase_diagram
 from quenched.plot.style import COLOURS, axis_label, panels, save_figure, style
 
 __all__ = [
@@ -10,8 +11,10 @@ __all__ = [
     "axis_label",
     "compare",
     "gap_histogram",
+    "over_seeds",
     "panels",
     "parametric_fdt",
+    "phase_diagram",
     "save_figure",
     "style",
     "temperature_against_lag",

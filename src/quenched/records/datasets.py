@@ -18,7 +18,7 @@ from quenched.records.description import build, canonical_json, describe
 from quenched.records.labels import LABELS
 
 # entries of a provenance that say how the run was made and are no arguments of the engine
-_NOT_ARGUMENTS = ("engine", "environment")
+_NOT_ARGUMENTS = ("engine", "environment", "batch")
 
 
 def dataset(

@@ -1,4 +1,8 @@
-"""Files: one Dataset, or a tree of them, in one netCDF4 file. Written atomically, read without importing anything."""
+"""Files: one Dataset, or a tree of them, in one netCDF4 file. Written atomically, read without importing anything.
+
+A file ends with a seal: one line with the SHA-256 of all bytes before it. HDF5 ignores what follows its own end, so that every
+netCDF4 reader opens a sealed file; and whether it is whole is known without decoding it.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,25 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import tempfile
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import dask
+import h5py
 import xarray as xr
 
 from quenched.numerics.checks import QuenchedError
 from quenched.records.description import UnknownClassError, is_public
 
-_DIGEST = "content_sha256"
+_SEAL = re.compile(rb"\nsha256 ([0-9a-f]{64})\n")
+_SEAL_LENGTH = 73
+_BLOCK = 2**20
+# dask's configuration belongs to the whole process
+_ENCODING = threading.Lock()
 
 
 class DamagedFileError(QuenchedError, OSError):
@@ -27,20 +38,33 @@ class DamagedFileError(QuenchedError, OSError):
 def save(tree: xr.Dataset | xr.DataTree, path: str | Path) -> Path:
     """Write a Dataset or a DataTree to a netCDF4 file, and return its path.
 
-    The file appears complete or not at all (temporary file in the same folder, fsync, rename) and equal content gives equal
-    bytes. A checksum of the content is stored as the attribute ``content_sha256``; ``load`` verifies it and takes it off again.
+    The file appears complete or not at all (temporary file in the same folder, fsync, rename), equal content gives equal bytes,
+    and the seal at its end lets ``load`` notice any change. A full disk is an ``OSError``.
     """
     path = Path(path)
+    write(encoded(tree), path)
+    return path
+
+
+def encoded(tree: xr.Dataset | xr.DataTree) -> bytes:
+    """The bytes of a sealed netCDF4 file. Made in memory, because HDF5 does not survive a disk that is full while it writes."""
     content = tree.copy(deep=False)
     # encodings remember the file that data came from, and would make a copy differ from its original
     if isinstance(content, xr.Dataset):
         content = content.drop_encoding()
     else:
         content = xr.DataTree.from_dict({node.path: node.to_dataset(inherit=False).drop_encoding() for node in content.subtree})
-    content.attrs = {**tree.attrs, _DIGEST: digest(tree)}
+    content.attrs = dict(tree.attrs)
+    # where dask has a cluster xarray would ask it for a lock, which bytes in memory do not need and cannot name
+    with _ENCODING, dask.config.set(scheduler="synchronous"):
+        data = content.to_netcdf(engine="h5netcdf", format="NETCDF4")
+    return b"".join((data, b"\nsha256 ", hashlib.sha256(data).hexdigest().encode(), b"\n"))
+
+
+def write(data: bytes, path: Path) -> None:
+    """Put bytes into a file that appears complete or not at all."""
     with replacing(path) as temporary:
-        content.to_netcdf(temporary, engine="h5netcdf", format="NETCDF4")
-    return path
+        temporary.write_bytes(data)
 
 
 def load(path: str | Path, consent: bool = False) -> xr.Dataset | xr.DataTree:
@@ -53,52 +77,60 @@ def load(path: str | Path, consent: bool = False) -> xr.Dataset | xr.DataTree:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    try:
-        with xr.open_datatree(path, engine="h5netcdf") as opened:
-            tree = opened.load()
-        content = tree if tree.children else tree.to_dataset()
-        stored = content.attrs.pop(_DIGEST, None)
-        sound = stored is None or stored == digest(content)
-    except Exception as error:  # HDF5 libraries raise anything from KeyError to RuntimeError on damaged bytes
-        raise DamagedFileError(f"{path} is damaged or not a netCDF4 file: {type(error).__name__}: {error}") from error
-    if not sound:
+    if sealed(path) is False:
         raise DamagedFileError(f"{path} is damaged: its content does not have the checksum that was stored with it")
+    with reading(path), xr.open_datatree(path, engine="h5netcdf") as opened:
+        tree = opened.load()
+    content = tree if tree.children else tree.to_dataset()
     if not consent:
         refuse_foreign(content, path)
     return content
 
 
+def sealed(path: str | Path) -> bool | None:
+    """Whether the seal of a file holds; None for a file without one, by another program. Memory is flat for any size."""
+    path = Path(path)
+    with path.open("rb") as file:
+        left = max(0, os.fstat(file.fileno()).st_size - _SEAL_LENGTH)
+        total = hashlib.sha256()
+        while left and (block := file.read(min(left, _BLOCK))):
+            total.update(block)
+            left -= len(block)
+        seal = _SEAL.fullmatch(file.read())
+    return None if seal is None else seal[1] == total.hexdigest().encode()
+
+
+def attributes(path: str | Path, consent: bool = False, group: str = "/") -> dict[str, Any]:
+    """The attributes of a group of a file, read alone (a hundred times faster than ``load``), with ``provenance`` decoded.
+
+    The seal is not looked at. Raises as ``load`` does; a group that the file lacks is a ``KeyError``.
+    """
+    with reading(path), h5py.File(path, "r") as file:
+        found = dict(file[group].attrs) if group in file else None
+    if found is None:
+        raise KeyError(f"{path} has no group {group}")
+    if "provenance" in found:
+        found["provenance"] = _decoded(found["provenance"], path)
+        if not consent:
+            refuse_names(found["provenance"], path)
+    return found
+
+
 def refuse_foreign(tree: xr.Dataset | xr.DataTree, path: str | Path) -> None:
     """Raise ``UnknownClassError`` if a description in a Dataset names something that is not in the library's table."""
-    for _, node in _nodes(tree):
-        text = node.attrs.get("provenance")
-        if text is None:
-            continue
-        try:
-            record = json.loads(text)
-        except (TypeError, ValueError) as error:
-            raise DamagedFileError(f"{path} is damaged: its provenance is not JSON: {error}") from None
-        for name in _names(record):
-            if not is_public(name):
-                raise UnknownClassError(
-                    f"{path} names {name!r}, which is not a public name of the library; nothing was imported. "
-                    "Pass consent=True, if you trust the file."
-                )
+    for node in [tree] if isinstance(tree, xr.Dataset) else tree.subtree:
+        if "provenance" in node.attrs:
+            refuse_names(_decoded(node.attrs["provenance"], path), path)
 
 
-def digest(tree: xr.Dataset | xr.DataTree) -> str:
-    """SHA-256 of names, dimensions, types, values and attributes, independent of how a file stores them."""
-    total = hashlib.sha256()
-    for path, node in _nodes(tree):
-        total.update(f"group {path} {_text(node.attrs)}".encode())
-        for name in sorted(map(str, node.variables)):
-            variable = node.variables[name]
-            values = np.asarray(variable.values)
-            if values.dtype.kind in "OUT":
-                values = np.frombuffer(json.dumps(values.astype(str).tolist()).encode(), np.uint8)
-            total.update(f"variable {name} {variable.dims} {values.dtype} {values.shape} {_text(variable.attrs)}".encode())
-            total.update(np.ascontiguousarray(values).tobytes())
-    return total.hexdigest()
+def refuse_names(record: Any, path: str | Path) -> None:
+    """The same for a description by itself."""
+    for name in _names(record):
+        if not is_public(name):
+            raise UnknownClassError(
+                f"{path} names {name!r}, which is not a public name of the library; nothing was imported. "
+                "Pass consent=True, if you trust the file."
+            )
 
 
 @contextlib.contextmanager
@@ -128,16 +160,25 @@ def _sync(path: str | Path) -> None:
         os.close(handle)
 
 
-def _nodes(tree: xr.Dataset | xr.DataTree) -> Iterator[tuple[str, xr.Dataset]]:
-    if isinstance(tree, xr.Dataset):
-        yield "/", tree
-    else:
-        for node in sorted(tree.subtree, key=lambda n: n.path):
-            yield node.path, node.to_dataset(inherit=False)
+@contextlib.contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """HDF5 libraries raise anything from KeyError to RuntimeError on damaged bytes: make it one error that names the file."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno:  # no permission, too many open files: the system's, no damage
+            raise
+        raise DamagedFileError(f"{path} is damaged or not a netCDF4 file: {type(error).__name__}: {error}") from error
 
 
-def _text(attributes: Mapping[Any, Any]) -> str:
-    return json.dumps({str(k): np.asarray(v).tolist() for k, v in attributes.items()}, sort_keys=True)
+def _decoded(text: Any, path: str | Path) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DamagedFileError(f"{path} is damaged: its provenance is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise DamagedFileError(f"{path} is damaged: its provenance is not a JSON object")
+    return found
 
 
 def _names(record: Any) -> Iterator[str]:

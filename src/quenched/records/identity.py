@@ -12,7 +12,7 @@ from quenched.records.description import canonical_json
 SCHEMA = 1
 """Layout of an outcome: which groups, dimensions and attributes a file has. Changes when readers have to."""
 
-_IDENTITY = ("study", "study_version", "parameters", "seed", "schema")
+_IDENTITY: dict[str, type] = {"study": str, "study_version": str, "parameters": dict, "seed": int, "schema": int}
 _DIGITS = 32
 
 
@@ -21,7 +21,7 @@ def identity(record: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises ``ParameterError`` if the provenance is not that of a study.
     """
-    missing = [name for name in _IDENTITY if name not in record]
+    missing = [name for name, kind in _IDENTITY.items() if not isinstance(record.get(name), kind)]
     if missing:
         raise ParameterError(f"the provenance is not that of a study: it has no {', '.join(missing)}")
     return {name: record[name] for name in _IDENTITY}

@@ -53,6 +53,17 @@ LABELS: dict[str, Label] = {
     "first_bad_step": Label("first step with non-finite weights (-1: never)", r"k_{\mathrm{bad}}"),
 }
 
+PARAMETERS: dict[str, str] = {
+    "alpha": r"\alpha",
+    "lr": r"\eta",
+    "ridge": r"\lambda",
+    "temperature": "T",
+    "fraction": "b",
+    "time": r"\tau",
+    "margin": r"\kappa",
+}
+"""Symbol (LaTeX) of a parameter, by the last part of its dotted path; a variable of the same name may mean something else."""
+
 
 def register_label(name: str, label: Label) -> None:
     """Add the label of a variable; a second registration must say the same."""

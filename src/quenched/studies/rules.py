@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 
 import xarray as xr
 
@@ -30,21 +30,20 @@ def with_batches(rule: Gradient, batches: AbstractBatches) -> Gradient:
     return dataclasses.replace(rule, batches=batches)
 
 
-def distinct(rules: Iterable[Gradient]) -> tuple[Gradient, ...]:
-    """The rules without repetition of a batch process, in order: each has a name of its own."""
-    return tuple({batch_name(rule.batches): rule for rule in rules}.values())
+def named(rules: Iterable[Gradient]) -> dict[str, Gradient]:
+    """The rules by the names of their batch processes, in order, without repetition."""
+    return {batch_name(rule.batches): rule for rule in rules}
 
 
-def beside(rules: Iterable[Gradient], run: Callable[[Gradient], xr.Dataset]) -> xr.Dataset:
-    """Run every rule and join the answers along ``rule``, whose coordinate is the name of the batch process.
+def beside(answers: Mapping[str, xr.Dataset]) -> xr.Dataset:
+    """Answers of several rules joined along ``rule``, whose coordinate is the name of the batch process.
 
     Variables that not every rule has are dropped; a deterministic answer is one sample of ``disorder``. Provenance is that of
     the study: the attributes of single runs are dropped.
     """
-    names, answers = [], []
-    for rule in rules:
-        answer = run(rule)
-        answers.append(answer if "disorder" in answer.dims else answer.expand_dims("disorder"))
-        names.append(batch_name(rule.batches))
-    common = [name for name in answers[0].data_vars if all(name in answer for answer in answers)]
-    return xr.concat([answer[common] for answer in answers], xr.IndexVariable("rule", names), combine_attrs="drop", join="exact")
+    runs = [answer if "disorder" in answer.dims else answer.expand_dims("disorder") for answer in answers.values()]
+    common = [name for name in runs[0].data_vars if all(name in run for run in runs)]
+    names = xr.IndexVariable("rule", list(answers))
+    joined = xr.concat([run[common] for run in runs], names, combine_attrs="drop", join="exact")
+    # labels of the variables stay
+    return joined.assign({name: joined[name].assign_attrs(runs[0][name].attrs) for name in common})

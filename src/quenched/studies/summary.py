@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -18,8 +19,20 @@ def final_values(tree: xr.DataTree) -> xr.Dataset:
     A variable of one part only, or of both, gets the dimension ``engine``; where an engine has several Datasets the names are
     preceded by that of the Dataset. Order parameters with further dimensions (a second time, a rule, a direction) are left out.
     """
-    values = {engine: dict(_finals(tree.children[engine])) for engine in ENGINES if engine in tree.children}
-    return by_engine({engine: xr.Dataset(found) for engine, found in values.items()})
+    return by_engine({engine: _finals(tree.children[engine]) for engine in ENGINES if engine in tree.children})
+
+
+def ends(ds: xr.Dataset, prefix: str = "") -> xr.Dataset:
+    """Every order parameter of a Dataset that is one number at the last time, and its standard error ``*_error``.
+
+    ``prefix`` stands before the names.
+    """
+    found: dict[str, xr.DataArray] = {}
+    for name, values in ds.data_vars.items():
+        last = values.isel(t=-1, drop=True) if "t" in values.dims else values
+        if last.dtype.kind in "fiu" and set(last.dims) <= set(SAMPLE_DIMS):
+            found |= with_error(f"{prefix}{name}", last.reset_coords(drop=True).astype(np.float64))
+    return xr.Dataset(found)
 
 
 def by_engine(values: dict[str, xr.Dataset]) -> xr.Dataset:
@@ -36,20 +49,22 @@ def with_error(name: str, samples: xr.DataArray) -> dict[str, xr.DataArray]:
     mean, error = mean_error(samples)
     if not any(dim in samples.dims for dim in SAMPLE_DIMS):
         error = xr.zeros_like(mean)  # no samples: a deterministic answer
-    label = {key: samples.attrs[key] for key in ("long_name", "symbol", "units") if key in samples.attrs}
+    return number(name, mean, error, samples.attrs)
+
+
+def number(name: str, value: xr.DataArray, error: xr.DataArray, label: Mapping[Any, Any]) -> dict[str, xr.DataArray]:
+    """A number as ``name`` and its standard error as ``name_error``, with long name, symbol and units from ``label``."""
+    known = {key: label[key] for key in ("long_name", "symbol", "units") if key in label}
     return {
-        name: mean.assign_attrs(label),
-        f"{name}_error": error.assign_attrs(label | {"long_name": f"standard error of {label.get('long_name', name)}"}),
+        name: value.drop_attrs().assign_attrs(known),
+        f"{name}_error": error.drop_attrs().assign_attrs(
+            known | {"long_name": f"standard error of {known.get('long_name', name)}"}
+        ),
     }
 
 
-def _finals(part: xr.DataTree) -> Iterator[tuple[str, xr.DataArray]]:
+def _finals(part: xr.DataTree) -> xr.Dataset:
     leaves = [node for node in part.subtree if node.data_vars]
-    for node in leaves:
-        prefix = node.relative_to(part).replace("/", "_") + "_" if len(leaves) > 1 and node is not part else ""
-        ds = node.to_dataset()
-        for name, values in ds.data_vars.items():
-            last = values.isel(t=-1, drop=True) if "t" in values.dims else values
-            if last.dtype.kind in "fiu" and set(last.dims) <= set(SAMPLE_DIMS):
-                numbers = with_error(f"{prefix}{name}", last.reset_coords(drop=True).astype(np.float64))
-                yield from numbers.items()
+    single = len(leaves) == 1
+    prefixes = ["" if single or node is part else node.relative_to(part).replace("/", "_") + "_" for node in leaves]
+    return xr.merge([ends(node.to_dataset(), prefix) for node, prefix in zip(leaves, prefixes, strict=True)])

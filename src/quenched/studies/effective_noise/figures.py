@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import xarray as xr
@@ -25,44 +25,46 @@ def temperatures(fluctuations: xr.Dataset) -> dict[str, xr.Dataset]:
 
 
 def draw(study: EffectiveNoise, tree: xr.DataTree) -> Mapping[str, Figure]:
-    """Every figure of the study, from the outcome of ``run``."""
-    theory = {name: tree[f"theory/{name}"].to_dataset() for name in ("fluctuations", "training")}
-    names = ("fluctuations", "training", "data_fluctuations", "data_training")
-    experiment = {name: tree[f"experiment/{name}"].to_dataset() for name in names}
+    """Every figure of the study, from the outcome of ``run``; parts that the study leaves out are left out."""
+    theory, experiment = (
+        {name: node.to_dataset() for name, node in tree[engine].children.items()} for engine in ("theory", "experiment")
+    )
     hot = {"theory": temperatures(theory["fluctuations"]), "simulation": temperatures(experiment["fluctuations"])}
-    digits = temperatures(experiment["data_fluctuations"])
-    return {
-        "overview": overview(theory["training"], experiment, hot, digits),
+    digits = temperatures(experiment["data_fluctuations"]) if "data_fluctuations" in experiment else None
+    figures = {
+        "overview": overview(theory, experiment, hot, digits),
         "fluctuation-response": fluctuation_response(hot, digits),
-        "gaps": boundaries(study, theory["training"], experiment["training"]),
     }
+    if "training" in theory:
+        figures["gaps"] = boundaries(study, theory["training"], experiment["training"])
+    return figures
 
 
 def overview(
-    theory: xr.Dataset,
+    theory: Mapping[str, xr.Dataset],
     experiment: Mapping[str, xr.Dataset],
     hot: Mapping[str, dict[str, xr.Dataset]],
-    digits: dict[str, xr.Dataset],
+    digits: dict[str, xr.Dataset] | None,
 ) -> Figure:
-    """Learning curves, replica distance, effective temperature: Gaussian mixtures above, the same instruments on digits below."""
-    figure, axes = plot.panels(2, 3, width=5.4)
-    learning, distance, temperature, real_learning, real_distance, real_temperature = axes
-    plot.compare(theory, experiment["training"], "test_error", learning)
-    plot.compare(theory, experiment["training"], "replica_distance", distance)
-    plot.temperature_against_lag(hot["theory"], hot["simulation"], temperature)
-    # not the start, where a random classifier's error would set the scale
-    plot.compare(None, experiment["data_training"].isel(t=slice(1, None)), "test_error", real_learning)
-    plot.compare(None, experiment["data_training"], "replica_distance", real_distance)
-    plot.temperature_against_lag(None, digits, real_temperature)
-    titles = (
-        "mixture, over-parametrised: learning",
-        "mixture, over-parametrised: replicas",
-        "mixture, under-parametrised: temperature",
-        "handwritten digits: learning",
-        "handwritten digits: replicas",
-        "handwritten digits: temperature",
+    """Learning curves, replica distance, effective temperature: Gaussian mixtures first, then the same instruments on digits."""
+    panels: dict[str, Callable[[Axes], Axes]] = {}
+    if "training" in theory:
+        both = theory["training"], experiment["training"]
+        panels["mixture, over-parametrised: learning"] = lambda ax: plot.compare(*both, "test_error", ax)
+        panels["mixture, over-parametrised: replicas"] = lambda ax: plot.compare(*both, "replica_distance", ax)
+    panels["mixture, under-parametrised: temperature"] = lambda ax: plot.temperature_against_lag(
+        hot["theory"], hot["simulation"], ax
     )
-    for ax, letter, title in zip(axes, "abcdef", titles, strict=True):
+    if digits is not None:
+        real = experiment["data_training"]
+        # not the start, where a random classifier's error would set the scale
+        panels["handwritten digits: learning"] = lambda ax: plot.compare(None, real.isel(t=slice(1, None)), "test_error", ax)
+        panels["handwritten digits: replicas"] = lambda ax: plot.compare(None, real, "replica_distance", ax)
+        panels["handwritten digits: temperature"] = lambda ax: plot.temperature_against_lag(None, digits, ax)
+    columns = 3 if len(panels) % 3 == 0 else min(len(panels), 2)
+    figure, axes = plot.panels(len(panels) // columns, columns, width=5.4)
+    for ax, letter, (title, fill) in zip(axes, "abcdef", panels.items(), strict=False):
+        fill(ax)
         _title(ax, letter, title)
     # one rule has one colour in all panels, so that one legend serves them
     for ax in axes[1:]:
@@ -71,28 +73,28 @@ def overview(
     return figure
 
 
-def fluctuation_response(hot: Mapping[str, dict[str, xr.Dataset]], digits: dict[str, xr.Dataset]) -> Figure:
+def fluctuation_response(hot: Mapping[str, dict[str, xr.Dataset]], digits: dict[str, xr.Dataset] | None) -> Figure:
     """Response against displacement: the slope is the inverse temperature."""
-    figure, (mixture, real) = plot.panels(1, 2, width=6.2)
-    plot.parametric_fdt(hot["theory"], hot["simulation"], mixture)
-    _title(mixture, "a", "Gaussian mixture")
-    plot.parametric_fdt(None, digits, real)
-    _title(real, "b", "handwritten digits")
+    figure, axes = plot.panels(1, 1 if digits is None else 2, width=6.2)
+    plot.parametric_fdt(hot["theory"], hot["simulation"], axes[0])
+    _title(axes[0], "a", "Gaussian mixture")
+    if digits is not None:
+        plot.parametric_fdt(None, digits, axes[1])
+        _title(axes[1], "b", "handwritten digits")
     return figure
 
 
 def boundaries(study: EffectiveNoise, theory: xr.Dataset, experiment: xr.Dataset) -> Figure:
-    """Where the training samples lie at the end, relative to the margin."""
-    figure, axes = plot.panels(1, 2, width=6.2)
-    loss = study.satisfiable.loss
+    """Where the training samples lie at the end, relative to the margin: the last two rules, or the one there is."""
+    loss = None if study.satisfiable is None else study.satisfiable.loss
     margin = loss.margin if isinstance(loss, QuadraticHinge) else None
     limits = (float(experiment["gap"].quantile(0.001)), float(experiment["gap"].quantile(0.999)))
     names = [str(rule) for rule in experiment["rule"].values][-2:]
-    for ax, name in zip(axes, names, strict=True):
+    figure, axes = plot.panels(1, len(names), width=6.2)
+    for ax, letter, name in zip(axes, "ab", names, strict=False):
         simulated, predicted = (gaps.histogram(data["gap"].sel(rule=name), limits=limits) for data in (experiment, theory))
         plot.gap_histogram(simulated, ax, margin=margin, theory=predicted)
-    _title(axes[0], "a", names[0])
-    _title(axes[1], "b", names[1])
+        _title(ax, letter, name)
     return figure
 
 

@@ -8,9 +8,9 @@ import xarray as xr
 
 from quenched.dynamics import AbstractDynamics, Gradient
 from quenched.dynamics.response import PerturbationResponse
-from quenched.dynamics.simulate import simulate
 from quenched.models import AbstractGaussianModel, AbstractModel
 from quenched.observables.fdt import fluctuation_response
+from quenched.studies.simulations import Simulation
 from quenched.theory import solve
 
 WAITING_STEPS = 20
@@ -35,12 +35,23 @@ def theory_fluctuations(model: AbstractGaussianModel, rule: Gradient, window: Wi
     return fluctuation_response(two_time, range(window.waiting, window.waiting + WAITING_STEPS), window.delays)
 
 
-def simulated_fluctuations(model: AbstractModel, rule: AbstractDynamics, window: Window, **run: Any) -> xr.Dataset:
-    """B and chi by lag, by perturbing a simulation at one waiting step; dims (disorder, replica, waiting, lag)."""
-    probe = PerturbationResponse(rule, start=window.waiting)
+def perturbation(model: AbstractModel, rule: AbstractDynamics, window: Window, **arguments: Any) -> Simulation:
+    """The simulation that ``fluctuations`` reads: perturbed at the waiting step, observed from there on."""
     last = window.waiting + window.lags
-    observed = simulate(model, probe, steps=last, times=range(window.waiting, last + 1), **run)
-    return fluctuation_response(observed, lags=window.delays)
+    observed = {"steps": last, "times": range(window.waiting, last + 1)}
+    return Simulation(model, PerturbationResponse(rule, start=window.waiting), {**observed, **arguments})
+
+
+def fluctuations(ds: xr.Dataset, window: Window) -> xr.Dataset:
+    """B and chi by lag of a ``perturbation``; dims (disorder, replica, waiting, lag)."""
+    return fluctuation_response(ds, lags=window.delays)
+
+
+def simulated_fluctuations(
+    model: AbstractModel, rule: AbstractDynamics, window: Window, seed: int, **arguments: Any
+) -> xr.Dataset:
+    """B and chi by lag, by perturbing a simulation at one waiting step; dims (disorder, replica, waiting, lag)."""
+    return fluctuations(perturbation(model, rule, window, **arguments).run(seed), window)
 
 
 def theory_training(model: AbstractGaussianModel, rule: Gradient, steps: int, **solver: Any) -> xr.Dataset:
@@ -51,6 +62,6 @@ def theory_training(model: AbstractGaussianModel, rule: Gradient, steps: int, **
     return solve(model, rule, steps=steps, method="sampled", replicas=2, probes=4, two_time=False, final_gaps=True, **solver)
 
 
-def simulated_training(model: AbstractModel, rule: AbstractDynamics, steps: int, **run: Any) -> xr.Dataset:
-    """Learning curves and replica distance of replicas with common data and start, by simulation."""
-    return simulate(model, rule, steps=steps, share_start=True, **run)
+def training(model: AbstractModel, rule: AbstractDynamics, steps: int, **arguments: Any) -> Simulation:
+    """The simulation of learning curves and replica distance: replicas with common data and start."""
+    return Simulation(model, rule, {"steps": steps, "share_start": True, **arguments})

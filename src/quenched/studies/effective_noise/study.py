@@ -14,9 +14,11 @@ from quenched.models import AbstractGaussianModel, AbstractLossModel, GaussianMi
 from quenched.numerics import checks
 from quenched.observables.gaps import sample_gaps
 from quenched.studies.base import Study
+from quenched.studies.batches import Together
 from quenched.studies.claims import Claim
 from quenched.studies.effective_noise import measure
-from quenched.studies.rules import beside, distinct, with_batches
+from quenched.studies.rules import beside, named, with_batches
+from quenched.studies.simulations import Simulation, in_batches, one_by_one
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,12 +49,12 @@ class EffectiveNoise(Study):
     """The gradient rule; its ridge is used in the stationary state only."""
     compare: tuple[AbstractBatches, ...] = (IID(fraction=0.3), Persistent(fraction=0.6, time=0.6))
     """Batch processes shown beside that of the rule."""
-    satisfiable: AbstractGaussianModel = GaussianMixture(
+    satisfiable: AbstractGaussianModel | None = GaussianMixture(
         alpha=0.5, noise=0.5, loss=QuadraticHinge(margin=1.0), start=GaussianStart(variance=1.0)
     )
-    """Over-parametrised system: its training loss goes to zero."""
-    data: AbstractLossModel = SingleLayerData()
-    """Model of given data on which the same instruments run; default: odd against even handwritten digits."""
+    """Over-parametrised system: its training loss goes to zero. null: left out."""
+    data: AbstractLossModel | None = SingleLayerData()
+    """Model of given data on which the same instruments run; default: odd against even handwritten digits. null: left out."""
     waiting: int = 80
     """First waiting step tw, late enough for a stationary state."""
     lags: int = 60
@@ -80,59 +82,82 @@ class EffectiveNoise(Study):
         noisy = (IID(fraction=0.3), IID(fraction=0.6), Persistent(fraction=0.3, time=1.0), Persistent(fraction=0.6, time=2.0))
         return {
             "quick": cls(),
+            "map": cls(compare=(), data=None, size=200, disorder=8, steps=60, waiting=60, samples=2048, runs=4),
             "paper": cls(
                 compare=noisy, size=2000, disorder=16, replicas=8, samples=16384, runs=8, waiting=100, lags=100, steps=200
             ),
         }
 
-    def stationary_rules(self) -> tuple[Gradient, ...]:
-        """Rules of the under-parametrised system."""
-        return distinct((*(with_batches(self.rule, batches) for batches in self.compare), self.rule))
+    def stationary_rules(self) -> dict[str, Gradient]:
+        """Rules of the under-parametrised system, by name."""
+        return named((*(with_batches(self.rule, batches) for batches in self.compare), self.rule))
 
-    def resting_rules(self) -> tuple[Gradient, ...]:
-        """Rules of the over-parametrised system: full batch too, and no ridge, so that the dynamics can come to rest."""
+    def resting_rules(self) -> dict[str, Gradient]:
+        """Rules of the over-parametrised system: no ridge, so that the dynamics can come to rest; full batch beside others."""
         free = dataclasses.replace(self.rule, ridge=0.0)
-        return distinct(with_batches(free, batches) for batches in (*self.compare, self.rule.batches, Full()))
+        beside_it = (*self.compare, self.rule.batches, Full()) if self.compare else (self.rule.batches,)
+        return named(with_batches(free, batches) for batches in beside_it)
 
     def theory(self, seed: int, progress: bool) -> xr.DataTree:
         solver = {"samples": self.samples, "runs": self.runs, "seed": seed}
-        window = measure.Window(self.waiting, self.lags)
-        return xr.DataTree.from_dict(
-            {
-                "fluctuations": beside(
-                    self.stationary_rules(), lambda rule: measure.theory_fluctuations(self.model, rule, window, **solver)
-                ),
-                "training": beside(
-                    self.resting_rules(), lambda rule: measure.theory_training(self.satisfiable, rule, self.steps, **solver)
-                ),
-            }
-        )
+        parts = {
+            "fluctuations": beside(
+                {
+                    name: measure.theory_fluctuations(self.model, rule, self.window, **solver)
+                    for name, rule in self.stationary_rules().items()
+                }
+            )
+        }
+        if self.satisfiable is not None:
+            parts["training"] = beside(
+                {
+                    name: measure.theory_training(self.satisfiable, rule, self.steps, **solver)
+                    for name, rule in self.resting_rules().items()
+                }
+            )
+        return xr.DataTree.from_dict(parts)
+
+    @property
+    def window(self) -> measure.Window:
+        """Waiting step and lags of the stationary state."""
+        return measure.Window(self.waiting, self.lags)
+
+    def simulations(self) -> dict[tuple[str, str], Simulation]:
+        """The experiment: simulations by their part and the name of their rule."""
+        finite = {"size": self.size, "disorder": self.disorder, "replicas": self.replicas}
+        # one data set only: the error bars are over replicas, so there are as many of them as elsewhere runs
+        given = {"replicas": self.disorder * self.replicas}
+        found = {}
+        for name, rule in self.stationary_rules().items():
+            found["fluctuations", name] = measure.perturbation(self.model, rule, self.window, **finite)
+            if self.data is not None:
+                found["data_fluctuations", name] = measure.perturbation(self.data, rule, self.window, **given)
+                found["data_training", name] = measure.training(self.data, rule, self.waiting + self.lags, **given)
+        if self.satisfiable is not None:
+            for name, rule in self.resting_rules().items():
+                gap = {"gap": sample_gaps}
+                found["training", name] = measure.training(self.satisfiable, rule, self.steps, **finite, final=gap)
+        return found
+
+    def measured(self, answers: Mapping[tuple[str, str], xr.Dataset]) -> xr.DataTree:
+        """The answers of the simulations, those of one part beside each other."""
+        parts: dict[str, dict[str, xr.Dataset]] = {}
+        for (part, name), answer in answers.items():
+            read = measure.fluctuations(answer, self.window) if part.endswith("fluctuations") else answer
+            parts.setdefault(part, {})[name] = read
+        return xr.DataTree.from_dict({part: beside(found) for part, found in parts.items()})
 
     def experiment(self, seed: int, progress: bool) -> xr.DataTree:
-        window = measure.Window(self.waiting, self.lags)
-        finite = {"size": self.size, "disorder": self.disorder, "replicas": self.replicas, "seed": seed, "progress": progress}
-        # one data set only: the error bars are over replicas, so there are as many of them as elsewhere runs
-        given = {"replicas": self.disorder * self.replicas, "seed": seed, "progress": progress}
-        return xr.DataTree.from_dict(
-            {
-                "fluctuations": beside(
-                    self.stationary_rules(), lambda rule: measure.simulated_fluctuations(self.model, rule, window, **finite)
-                ),
-                "training": beside(
-                    self.resting_rules(),
-                    lambda rule: measure.simulated_training(
-                        self.satisfiable, rule, self.steps, **finite, final={"gap": sample_gaps}
-                    ),
-                ),
-                "data_fluctuations": beside(
-                    self.stationary_rules(), lambda rule: measure.simulated_fluctuations(self.data, rule, window, **given)
-                ),
-                "data_training": beside(
-                    self.stationary_rules(),
-                    lambda rule: measure.simulated_training(self.data, rule, self.waiting + self.lags, **given),
-                ),
-            }
-        )
+        return self.measured(one_by_one(self.simulations(), seed, progress))
+
+    def together(self) -> Together | None:
+        return in_batches(self)
+
+    def summary(self, tree: xr.DataTree) -> xr.Dataset:
+        """Effective temperature, replica distance and errors of the study's own rule, with standard errors."""
+        from quenched.studies.effective_noise import summary
+
+        return summary.summarise(self, tree)
 
     def figures(self, tree: xr.DataTree) -> Mapping[str, Figure]:
         from quenched.studies.effective_noise import figures

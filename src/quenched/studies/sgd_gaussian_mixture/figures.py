@@ -19,13 +19,12 @@ if TYPE_CHECKING:
 
 
 def draw(study: SgdGaussianMixture, tree: xr.DataTree) -> Mapping[str, Figure]:
-    """Every figure of the study, from the outcome of ``run``."""
+    """Every figure of the study, from the outcome of ``run``; learning curves only, without ``details``."""
     theory, experiment = tree["theory"].to_dataset(), tree["experiment"].to_dataset()
-    return {
-        "learning-curves": learning_curves(study, theory, experiment),
-        "two-time": two_time(theory, experiment),
-        "gaps": end_state(theory, experiment),
-    }
+    figures = {"learning-curves": learning_curves(study, theory, experiment)}
+    if study.details:
+        figures |= {"two-time": two_time(theory, experiment), "gaps": end_state(theory, experiment)}
+    return figures
 
 
 def learning_curves(study: SgdGaussianMixture, theory: xr.Dataset, experiment: xr.Dataset) -> Figure:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import xarray as xr
 
 from quenched.dynamics import IID, AbstractBatches, Full, Gradient, Persistent
-from quenched.dynamics.simulate import simulate
 from quenched.losses import Door, Logistic
 from quenched.models import AbstractGaussianModel, GaussianMixture, GaussianStart
 from quenched.numerics import checks
 from quenched.observables import gaps
 from quenched.studies.base import Study
+from quenched.studies.batches import Together
 from quenched.studies.claims import Claim
-from quenched.studies.rules import beside, distinct, with_batches
+from quenched.studies.rules import batch_name, beside, named, with_batches
+from quenched.studies.simulations import Simulation, in_batches, one_by_one
+from quenched.studies.summary import by_engine, ends
 from quenched.theory import solve
 
 if TYPE_CHECKING:
@@ -57,6 +59,8 @@ class SgdGaussianMixture(Study):
     """Trajectories per run of the theory."""
     runs: int = 4
     """Independent runs of the theory."""
+    details: bool = True
+    """Also two-time functions and gaps; learning curves alone are faster, and small on disk."""
 
     def check(self) -> None:
         for name, low in (("steps", 2), ("size", 2), ("disorder", 2), ("samples", 2), ("runs", 2)):
@@ -76,44 +80,43 @@ class SgdGaussianMixture(Study):
             "quick": cls(),
             "three-clusters": cls(model=three, steps=60),
             "large-start": cls(model=late, steps=150),
+            "map": cls(compare=(), size=200, disorder=8, details=False),
             "paper": cls(steps=300, size=2000, disorder=16, samples=16384, runs=8),
             "paper-three-clusters": cls(model=three, steps=150, size=2000, disorder=16, samples=16384, runs=8),
         }
 
-    def rules(self) -> tuple[Gradient, ...]:
-        """The rule, preceded by the ones it is compared with."""
-        return distinct((*(with_batches(self.rule, batches) for batches in self.compare), self.rule))
+    def rules(self) -> dict[str, Gradient]:
+        """The rule, preceded by the ones it is compared with, by name."""
+        return named((*(with_batches(self.rule, batches) for batches in self.compare), self.rule))
 
     def theory(self, seed: int, progress: bool) -> xr.Dataset:
+        detail = {"two_time": self.details, "final_gaps": self.details}
+        solver: dict[str, Any] = {"samples": self.samples, "runs": self.runs, "seed": seed, **detail}
         return beside(
-            self.rules(),
-            lambda rule: solve(
-                self.model,
-                rule,
-                steps=self.steps,
-                method="sampled",
-                samples=self.samples,
-                runs=self.runs,
-                seed=seed,
-                final_gaps=True,
-            ),
+            {name: solve(self.model, rule, steps=self.steps, method="sampled", **solver) for name, rule in self.rules().items()}
         )
 
+    def simulations(self) -> dict[str, Simulation]:
+        """The experiment: one simulation per rule."""
+        arguments: dict[str, Any] = {"steps": self.steps, "size": self.size, "disorder": self.disorder, "two_time": self.details}
+        if self.details:
+            arguments["final"] = {"gap": gaps.sample_gaps}
+        return {name: Simulation(self.model, rule, arguments) for name, rule in self.rules().items()}
+
+    def measured(self, answers: Mapping[str, xr.Dataset]) -> xr.Dataset:
+        """The answers of the simulations beside each other."""
+        return beside(answers)
+
     def experiment(self, seed: int, progress: bool) -> xr.Dataset:
-        return beside(
-            self.rules(),
-            lambda rule: simulate(
-                self.model,
-                rule,
-                steps=self.steps,
-                size=self.size,
-                disorder=self.disorder,
-                seed=seed,
-                two_time=True,
-                final={"gap": gaps.sample_gaps},
-                progress=progress,
-            ),
-        )
+        return self.measured(one_by_one(self.simulations(), seed, progress))
+
+    def together(self) -> Together | None:
+        return in_batches(self)
+
+    def summary(self, tree: xr.DataTree) -> xr.Dataset:
+        """Order parameters of the study's own rule at the last time, with standard errors; not of those it is compared with."""
+        own = batch_name(self.rule.batches)
+        return by_engine({name: ends(part.to_dataset().sel(rule=own, drop=True)) for name, part in tree.children.items()})
 
     def figures(self, tree: xr.DataTree) -> Mapping[str, Figure]:
         from quenched.studies.sgd_gaussian_mixture import figures
