@@ -12,6 +12,7 @@ from benchmarks.timing import machine
 SECTIONS = {
     "benchmarks.simulation": ("Direct simulation: 64 replicas, alpha = 2, logistic loss, float32", None),
     "benchmarks.solver": ("DMFT: one causal pass against a damped fixed-point iteration", 1),
+    "benchmarks.batching": ("Points of a sweep: each by itself, or several in one compiled call", 1),
     "benchmarks.lab": ("Sweeps: the cost of a point beside its physics, and what a second worker brings", None),
 }
 """Module: title, and the number of cores it may use (None: all)."""

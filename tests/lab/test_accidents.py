@@ -17,9 +17,15 @@ from typing import NamedTuple
 
 import pytest
 import xarray as xr
+from distributed import Client, Future, LocalCluster
+from distributed.comm import CommClosedError
 
 import quenched as qd
-from tests.lab.counted import Bench, Command, cluster, points, rest, same, until
+from quenched.lab.dispatch import ClusterLostError
+from quenched.lab.sweep import sweep
+from tests.lab.counted import Bench, Command, cluster, until
+from tests.lab.ramp import Ramp
+from tests.lab.same_store import points, rest, same
 
 NAP = ("counted-nap", "--over", "x=0:1:10", "--over", "y=0:1:6")
 # small, and computed four at a time; the axes keep every shape, so that all points share their compiled programs
@@ -117,6 +123,7 @@ def test_scheduler_and_client_are_killed(case: Case, bench: Bench, tmp_path: Pat
     assert told == {"points": case.points, "computed": case.points - len(safe), "found": len(safe), "failed": 0}
     same(store, case.reference)
     assert not list(store.glob(".*"))
+    assert {path.name for path in bench.scratch.rglob("*")} <= {"dask-scratch-space", "global.lock", "purge.lock"}
     again = bench.computations()[before:]
     assert not any(line.stored for line in again)
     assert {f"{line.point}.nc" for line in again} == set(points(store)) - safe
@@ -184,6 +191,19 @@ def test_the_scheduler_of_a_cluster_is_killed(case: Case, bench: Bench, tmp_path
     again = bench.computations()[before:]
     assert {f"{line.point}.nc" for line in again} == set(points(store)) - safe
     assert len(again) == case.points - len(safe)
+
+
+def test_the_scheduler_goes_while_an_answer_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def result(self: Future, timeout: float | None = None) -> None:
+        raise CommClosedError("in <TCP (closed) ConnectionPool.gather>: Connection reset by peer")
+
+    monkeypatch.setattr(Future, "result", result)
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as local,
+        Client(local) as client,
+        pytest.raises(ClusterLostError, match=r"^the scheduler inproc://.* is gone; 0 of 2 points are safe"),
+    ):
+        sweep(Ramp(), {"x": [1.0, 2.0]}, store=tmp_path / "store", scheduler=client)
 
 
 def test_two_clients_fill_one_store(case: Case, bench: Bench, tmp_path: Path, record_property) -> None:

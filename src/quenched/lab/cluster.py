@@ -12,7 +12,6 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
@@ -79,7 +78,6 @@ def local(count: int) -> Iterator[Client]:
         stack.enter_context(_script_hidden())
         stack.enter_context(_quiet())
         stack.enter_context(dask.config.set(started))
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="quenched-", ignore_cleanup_errors=True))
         # threads and processes started now inherit that they do not hear Ctrl-C: this process alone decides how a sweep ends
         with _interrupts_held():
             processes = LocalCluster(
@@ -88,7 +86,6 @@ def local(count: int) -> Iterator[Client]:
                 memory_limit=0,  # the machine's own limit is enough; dask's would stop a large point in the middle
                 dashboard_address="127.0.0.1:0",
                 scheduler_kwargs={"dashboard": False},
-                local_directory=folder,
                 silence_logs=_SILENCE,
                 plugins=[Setup(process.shares(process.allowed_cores(), count))],
             )

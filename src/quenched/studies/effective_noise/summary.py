@@ -37,12 +37,13 @@ for _name, _label in NUMBERS.items():
 
 def summarise(study: EffectiveNoise, tree: xr.DataTree) -> xr.Dataset:
     """``NUMBERS`` of the study's own rule, each with its standard error ``*_error``, by engine."""
-    own = batch_name(study.rule.batches)
-    parts = {
-        engine: {name: node.to_dataset().sel(rule=own, drop=True) for name, node in tree[engine].children.items()}
-        for engine in tree
-    }
-    return by_engine({engine: xr.Dataset(_numbers(study, found)) for engine, found in parts.items()})
+    return by_engine({engine: xr.Dataset(_numbers(study, _own(study, part))) for engine, part in tree.children.items()})
+
+
+def _own(study: EffectiveNoise, engine: xr.DataTree) -> dict[str, xr.Dataset]:
+    """The Datasets of an engine, of the study's own rule."""
+    rule = batch_name(study.rule.batches)
+    return {name: part.to_dataset().sel(rule=rule, drop=True) for name, part in engine.children.items()}
 
 
 def _numbers(study: EffectiveNoise, parts: dict[str, xr.Dataset]) -> dict[str, xr.DataArray]:
