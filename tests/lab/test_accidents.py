@@ -199,7 +199,7 @@ def test_the_scheduler_goes_while_an_answer_is_fetched(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(Future, "result", result)
     with (
-        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as local,
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as local,
         Client(local) as client,
         pytest.raises(ClusterLostError, match=r"^the scheduler inproc://.* is gone; 0 of 2 points are safe"),
     ):
