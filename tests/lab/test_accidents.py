@@ -28,7 +28,7 @@ from tests.lab.ramp import Ramp
 from tests.lab.same_store import points, rest, same
 
 NAP = ("counted-nap", "--over", "x=0:1:10", "--over", "y=0:1:6")
-# small, and computed four at a time; the axes keep every shape, so that all points share their compiled programs
+# small, so that points are computed in batches; the axes keep every shape, so that all points share their compiled programs
 SIZES = ("--satisfiable", "null", "--size", "50", "--samples", "256", "--runs", "2", "--waiting", "20", "--lags", "10")
 GRID = ("--over", "rule.batches.fraction=0.3:0.9:12", "--over", "rule.ridge=0.1:1:10")
 NOISE = ("counted-noise", "--scale", "map", *SIZES, *GRID)
