@@ -1,8 +1,12 @@
-"""Run every benchmark, print the tables and write ``RESULTS.md``: ``python -m benchmarks.run``."""
+"""Run benchmarks, print the tables and write them into ``RESULTS.md``: ``python -m benchmarks.run [MODULE ...]``.
+
+Without names every benchmark is run. Tables of benchmarks that are not run stay as they are; each says where it was measured.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,12 +22,17 @@ SECTIONS = {
 """Module: title, and the number of cores it may use (None: all)."""
 
 
+RESULTS = Path(__file__).with_name("RESULTS.md")
+HEAD = "# Benchmarks\n\nMade by `make bench`. Medians over rounds in which the competitors take turns.\n"
+
+
 def section(module: str, cores: int | None) -> str:
-    """The table that a module prints, measured in a process of its own on its own cores."""
+    """The table that a module prints, measured in a process of its own on its own cores, and the machine it was measured on."""
     environment = dict(os.environ)
     allowed = sorted(os.sched_getaffinity(0))[:cores]
     if cores is not None:
         environment |= {"OMP_NUM_THREADS": str(cores), "OPENBLAS_NUM_THREADS": str(cores)}
+    where = machine(len(allowed))
     done = subprocess.run(
         [sys.executable, "-m", module],
         env=environment,
@@ -32,18 +41,29 @@ def section(module: str, cores: int | None) -> str:
         text=True,
         check=True,
     )
-    return done.stdout.strip()
+    return f"{where}\n\n{done.stdout.strip()}"
 
 
-def main() -> None:
-    """All tables."""
-    text = f"# Benchmarks\n\nMade by `make bench`. Medians over rounds in which the competitors take turns.\n\n{machine()}\n"
-    for module, (title, cores) in SECTIONS.items():
-        body = section(module, cores)
-        print(f"\n{title}\n\n{body}", flush=True)
-        text += f"\n## {title}\n\n{body}\n"
-    Path(__file__).with_name("RESULTS.md").write_text(text, encoding="utf-8")
+def recorded() -> dict[str, str]:
+    """Tables of an earlier run, by their title."""
+    parts = re.split(r"^## (.*)$", RESULTS.read_text(encoding="utf-8"), flags=re.MULTILINE) if RESULTS.exists() else []
+    return {title: body.strip() for title, body in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def main(chosen: list[str]) -> None:
+    """The tables of the chosen modules, of all where none is named."""
+    unknown = set(chosen) - set(SECTIONS)
+    if unknown:
+        raise SystemExit(f"unknown benchmark {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+    tables = recorded()
+    for module in chosen or SECTIONS:
+        title, cores = SECTIONS[module]
+        tables[title] = section(module, cores)
+        print(f"\n{title}\n\n{tables[title]}", flush=True)
+        known = [title for title, _ in SECTIONS.values() if title in tables]
+        # after every table, so that an interrupted run loses only the one it was making
+        RESULTS.write_text(HEAD + "".join(f"\n## {title}\n\n{tables[title]}\n" for title in known), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

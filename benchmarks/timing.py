@@ -22,7 +22,7 @@ def in_turn(jobs: Mapping[str, Callable[[], object]], repeats: int = 5) -> dict[
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def machine() -> str:
+def machine(cores: int) -> str:
     """One line: processor, cores in use, load, versions."""
     import jax
     import numpy
@@ -35,7 +35,7 @@ def machine() -> str:
         processor = names[0] if names else processor
     load = os.getloadavg()[0]
     return (
-        f"{processor}, {len(os.sched_getaffinity(0))} cores in use, load {load:.2f} at the start, "
+        f"{processor}, {cores} core{'s' * (cores > 1)} in use, load {load:.2f} at the start, "
         f"Python {platform.python_version()}, "
         f"jax {jax.__version__}, numpy {numpy.__version__}, torch {torch.__version__}"
     )

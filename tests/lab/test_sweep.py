@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 import xarray as xr
-from distributed import Client, LocalCluster
+from distributed import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,17 +32,8 @@ from quenched.records.files import load
 from tests.lab.sweep_toy import Batched, Process, Toy, install_toy
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def threads() -> Iterator[Client]:
-    """A cluster in this process, which costs nothing; sweeps see a foreign one."""
-    lean = {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
-    with (
-        LocalCluster(n_workers=1, threads_per_worker=2, processes=False, **lean) as own,
-        Client(own, set_as_default=False) as client,
-    ):
-        yield client
+LONG = 24
+"""Points of a sweep that is to be interrupted: enough that it cannot end before, on a slow machine either."""
 
 
 @pytest.fixture
@@ -306,7 +297,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 def started(tmp_path: Path) -> tuple[subprocess.Popen[str], Path, dict[str, Any]]:
     """A sweep in a process group of its own that has stored its first point, its store, and how to start it again."""
-    words = ["sweep", "toy-point", "--over", "x=1:2:6", "--wait", "0.5", "--workers", "2"]
+    words = ["sweep", "toy-point", "--over", f"x=1:2:{LONG}", "--wait", "0.5", "--workers", "2"]
     command = {"args": [sys.executable, "-m", "quenched", *words], "cwd": tmp_path, "env": environment(tmp_path), "text": True}
     store = tmp_path / "stores" / "toy-point"
     running = subprocess.Popen(**command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
@@ -330,7 +321,7 @@ def ends(running: subprocess.Popen[str], interrupt: Callable[[int, int], None]) 
     assert (running.returncode, out) == (130, "")
     (line,) = unhurried(err)
     assert re.fullmatch(
-        r"quenched: interrupted; \d of 6 points are safe in stores/toy-point, and the same command continues", line
+        r"quenched: interrupted; \d+ of 24 points are safe in stores/toy-point, and the same command continues", line
     )
     assert psutil.wait_procs(family, timeout=10)[1] == []
 
@@ -342,9 +333,9 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_continues(tmp_path: Path) -> N
     assert finished.returncode == 0
     assert unhurried(finished.stderr) == []
     told = dict(line.split() for line in finished.stdout.splitlines()[:4])
-    assert int(told["computed"]) + int(told["found"]) == int(told["points"]) == 6
+    assert int(told["computed"]) + int(told["found"]) == int(told["points"]) == LONG
     assert int(told["found"]) >= 1
-    assert len(names(store)) == 6
+    assert len(names(store)) == LONG
 
 
 def test_an_interrupt_of_the_client_alone_ends_its_workers_too(tmp_path: Path) -> None:

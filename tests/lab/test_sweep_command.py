@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import sys
 import types
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client
 
 from quenched.cli import main
 from quenched.lab import cluster, registry
@@ -19,16 +18,6 @@ from quenched.lab.sweep import SweepInterrupted
 from quenched.records.datasets import provenance
 from quenched.records.files import load
 from tests.lab.sweep_toy import Toy, install_toy
-
-
-@pytest.fixture(scope="module")
-def threads() -> Iterator[Client]:
-    lean = {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
-    with (
-        LocalCluster(n_workers=1, threads_per_worker=2, processes=False, **lean) as own,
-        Client(own, set_as_default=False) as client,
-    ):
-        yield client
 
 
 @pytest.fixture(autouse=True)

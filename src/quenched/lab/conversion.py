@@ -48,7 +48,7 @@ def converted(value: Any, kind: Any, path: str) -> Any:
 def classes(base: type) -> dict[str, type]:
     """The concrete classes of a kind of component that are known, by name; of two with one name the library's public one."""
     found: dict[str, type] = {}
-    for cls in sorted({base, *_subclasses(base)}, key=lambda cls: (cls.__name__, not _listed(cls))):
+    for cls in sorted({base, *subclasses(base)}, key=lambda cls: (cls.__name__, not _listed(cls))):
         if _concrete(cls):
             found.setdefault(cls.__name__, cls)
     return found
@@ -186,11 +186,12 @@ def _listed(cls: type) -> bool:
     return is_public(cls.__name__) and public_name(cls) == cls.__name__
 
 
-def _subclasses(cls: type) -> Iterator[type]:
+def subclasses(cls: type) -> Iterator[type]:
+    """Every class below one that is known by now."""
     child: type
     for child in cls.__subclasses__():
         yield child
-        yield from _subclasses(child)
+        yield from subclasses(child)
 
 
 def _name(kind: Any) -> str:

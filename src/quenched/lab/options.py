@@ -7,7 +7,6 @@ import dataclasses
 import inspect
 import re
 import typing
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import equinox as eqx
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter, set_parsing_settings
 
+from quenched.lab.conversion import subclasses
 from quenched.numerics.checks import ParameterError
 from quenched.studies.base import Study
 
@@ -221,18 +221,11 @@ def restore_annotations() -> None:
     Equinox annotates a constructor argument whose field has a converter as ``Any``; an option would then accept any word, and the
     converter would fail without naming it. Only the command line's process does this.
     """
-    for cls in _subclasses(eqx.Module):
+    for cls in subclasses(eqx.Module):
         annotations = getattr(inspect.getattr_static(cls, "__init__"), "__annotations__", {})
         for field in dataclasses.fields(cls):
             if annotations.get(field.name) is Any:
                 annotations[field.name] = field.type
-
-
-def _subclasses(cls: type) -> Iterator[type]:
-    child: type
-    for child in cls.__subclasses__():
-        yield child
-        yield from _subclasses(child)
 
 
 # what is wrong with the value of a field that may also be None: that it is not None is no news

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from quenched.lab import options
 from quenched.lab.grid import parse_axis
 from quenched.lab.store import Failure
 from quenched.lab.sweep import Swept, sweep
+from quenched.lab.swept import flatten
 from quenched.studies.base import Study
 
 _SHOWN = 3
@@ -52,13 +52,6 @@ def lines(swept: Swept, paths: Sequence[str]) -> list[str]:
 
 
 def _failure(failure: Failure, paths: Sequence[str]) -> str:
-    where = [f"{path}={_value(failure.parameters, path)}" for path in paths] + [f"seed={failure.seed}"]
+    parameters = flatten({"parameters": failure.parameters, "seed": failure.seed})
+    where = [f"{path}={parameters[path]}" for path in (*paths, "seed")]
     return f"{' '.join(where)}: {failure.kind}: {' '.join(failure.message.split())}"
-
-
-def _value(parameters: Mapping[str, Any], path: str) -> Any:
-    """A parameter in a description; of a component its class."""
-    value: Any = parameters
-    for name in path.split("."):
-        value = value[int(name)] if isinstance(value, list) else value.get("mapping", value)[name]
-    return value["class"] if isinstance(value, dict) and "class" in value else value

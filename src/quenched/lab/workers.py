@@ -18,7 +18,7 @@ from quenched.lab.store import Failure, Store
 from quenched.numerics.checks import ParameterError
 from quenched.studies.base import Study
 from quenched.studies.batches import run_batch
-from quenched.studies.summary import ENGINES
+from quenched.studies.summary import ENGINES, quantities
 
 Batch = Sequence[tuple[Study, int]]
 """Points (study, seed) that are computed together, alike as ``studies.batches`` wants them."""
@@ -142,14 +142,12 @@ def _written(store: Store, point: tuple[Study, int], outcome: xr.DataTree | Base
 
 def live(summary: xr.Dataset) -> Live | None:
     """The first finite number of a summary, of the experiment if it is there."""
-    for name in summary.data_vars:
+    for name in quantities(summary):
         error = f"{name}_error"
-        if str(name).removesuffix("_error") in summary.data_vars and str(name).endswith("_error"):
-            continue
         for engine in reversed(ENGINES):
-            value = _number(summary, str(name), engine)
+            value = _number(summary, name, engine)
             if np.isfinite(value):
-                return Live(str(name), value, _number(summary, error, engine) if error in summary.data_vars else np.nan)
+                return Live(name, value, _number(summary, error, engine) if error in summary.data_vars else np.nan)
     return None
 
 

@@ -49,6 +49,10 @@ RC: Any = {
 }
 
 
+METADATA: dict[str, dict[str, None]] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
+"""By format, for ``savefig``: no date and no version, so that equal figures give equal bytes."""
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """The look of the library inside a ``with`` block; the caller's settings come back afterwards."""
@@ -114,6 +118,6 @@ def save_figure(figure: Figure, path: str | Path) -> tuple[Path, Path]:
     svg, png = Path(f"{base}.svg"), Path(f"{base}.png")
     svg.parent.mkdir(parents=True, exist_ok=True)
     with style():
-        figure.savefig(svg, metadata={"Date": None, "Creator": None})
-        figure.savefig(png, metadata={"Software": None})
+        for file in (svg, png):
+            figure.savefig(file, metadata=METADATA[file.suffix[1:]])
     return svg, png

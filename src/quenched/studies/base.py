@@ -115,18 +115,20 @@ class Study:
 
     def provenance(self, seed: int) -> dict[str, Any]:
         """All that a run depends on. The study is named by its entry point, its components by their public names."""
+        return {**self._identity(seed), "environment": environment()}
+
+    def _identity(self, seed: int) -> dict[str, Any]:
         return {
             "study": self.name,
             "study_version": self.version,
             "parameters": {field.name: describe(getattr(self, field.name)) for field in dataclasses.fields(self)},
             "seed": seed,
             "schema": SCHEMA,
-            "environment": environment(),
         }
 
     def fingerprint(self, seed: int = 0) -> str:
         """The name of the point (parameters, seed): ``records.fingerprint`` of its provenance."""
-        return fingerprint(self.provenance(seed))
+        return fingerprint(self._identity(seed))
 
 
 def of_type(value: Any, kind: Any) -> Any:

@@ -35,6 +35,12 @@ def ends(ds: xr.Dataset, prefix: str = "") -> xr.Dataset:
     return xr.Dataset(found)
 
 
+def quantities(summary: xr.Dataset) -> list[str]:
+    """The variables of a summary without those that are the standard error of another."""
+    names = list(map(str, summary.data_vars))
+    return [name for name in names if not (name.endswith("_error") and name.removesuffix("_error") in names)]
+
+
 def by_engine(values: dict[str, xr.Dataset]) -> xr.Dataset:
     """Datasets of numbers, one per engine, beside each other along ``engine``; NaN where an engine lacks a variable."""
     if not values:

@@ -9,7 +9,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from quenched.lab.report.content import Picture
-from quenched.plot.style import style
+from quenched.plot.style import METADATA, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,12 +55,10 @@ def _without_latex(text: str) -> str:
 
 
 def _address(figure: Figure, kind: str) -> str:
-    # without date, version and random identifiers: equal figures give equal pages
-    metadata = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[kind]
     buffer = io.BytesIO()
     with style(), warnings.catch_warnings():
         # a name may have characters that the figures' font lacks; a box stands in their place
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(buffer, format=kind, metadata=metadata, facecolor="white")
+        figure.savefig(buffer, format=kind, metadata=METADATA[kind], facecolor="white")
     media = {"svg": "image/svg+xml", "png": "image/png"}[kind]
     return f"data:{media};base64,{base64.b64encode(buffer.getvalue()).decode()}"

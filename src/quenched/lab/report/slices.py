@@ -15,6 +15,7 @@ from quenched.lab.report.equations import label, plain_label
 from quenched.lab.report.spelling import clipped
 from quenched.observables.statistics import SAMPLE_DIMS
 from quenched.plot.phase import is_logarithmic, is_numeric, over_seeds
+from quenched.studies.summary import quantities
 
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _LONGEST_NAME = 200
@@ -31,13 +32,7 @@ def embedded(value: Any) -> Markup:
 
 def numbers(ds: xr.Dataset) -> list[str]:
     """The variables of a sweep that are numbers and have a value somewhere; standard errors belong to their variables."""
-    return [
-        str(name)
-        for name, values in ds.data_vars.items()
-        if values.dtype.kind in "fiu"
-        and not (str(name).endswith("_error") and str(name).removesuffix("_error") in ds)
-        and bool(values.notnull().any())
-    ]
+    return [name for name in quantities(ds) if ds[name].dtype.kind in "fiu" and bool(ds[name].notnull().any())]
 
 
 def axes(values: xr.DataArray | xr.Dataset) -> list[str]:
