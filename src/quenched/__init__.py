@@ -17,12 +17,19 @@ if TYPE_CHECKING:
     from quenched.lab.report.report import report
     from quenched.lab.sweep import sweep
     from quenched.records.files import load, save
+    from quenched.theory.coupled import solve_replicas
+    from quenched.theory.derivatives import differentiate
+    from quenched.theory.limits import continuous_limit, solve_to_error
     from quenched.theory.solve import solve
 
 _ROOMS = ("data", "dynamics", "losses", "models", "observables", "plot", "records", "studies", "theory")
 _FUNCTIONS = {
     "simulate": "quenched.dynamics.simulate",
     "solve": "quenched.theory.solve",
+    "solve_replicas": "quenched.theory.coupled",
+    "differentiate": "quenched.theory.derivatives",
+    "continuous_limit": "quenched.theory.limits",
+    "solve_to_error": "quenched.theory.limits",
     "load": "quenched.records.files",
     "save": "quenched.records.files",
     "open": "quenched.lab.gather",
@@ -36,7 +43,9 @@ _NAMED_IN_FILES = ("data", "dynamics", "losses", "models", "observables")
 
 # without `open`: a star import must not take Python's own away
 __all__ = [
+    "continuous_limit",
     "data",
+    "differentiate",
     "dynamics",
     "load",
     "losses",
@@ -48,6 +57,8 @@ __all__ = [
     "save",
     "simulate",
     "solve",
+    "solve_replicas",
+    "solve_to_error",
     "studies",
     "sweep",
     "theory",

@@ -152,6 +152,13 @@ class AbstractLoss(eqx.Module):
         return True
 
     @property
+    def curvature_continuous(self) -> bool:
+        """Whether the curvature is continuous in r. Where it jumps, the derivative of an average of curvatures has a delta function
+        that no sample sees. Default: as ``smooth``; a loss whose curvature jumps overrides it.
+        """
+        return self.smooth
+
+    @property
     def max_curvature(self) -> float:
         """A bound on the curvature over all (y, r); infinite where there is none or none is known."""
         return math.inf
@@ -252,6 +259,10 @@ class QuadraticHinge(AbstractMarginLoss):
 
     def gap_curvature(self, gap: Elementwise) -> Elementwise:
         return jnp.where(gap < self.margin, jnp.ones_like(gap), jnp.zeros_like(gap))
+
+    @property
+    def curvature_continuous(self) -> bool:
+        return False
 
     @property
     def max_gap_curvature(self) -> float:

@@ -7,7 +7,15 @@ import pytest
 from scipy.linalg import hadamard as scipy_hadamard
 
 from quenched.numerics.checks import ParameterError
-from quenched.numerics.mixing import OrthogonalMixing, check_power_of_two, hadamard_row, permutations, walsh_hadamard
+from quenched.numerics.mixing import (
+    OrthogonalMixing,
+    check_power_of_two,
+    fast_orthogonal,
+    fast_orthogonal_transpose,
+    hadamard_row,
+    permutations,
+    walsh_hadamard,
+)
 
 
 @pytest.mark.parametrize("n", [2, 4, 32, 128])
@@ -18,6 +26,17 @@ def test_transform_is_the_hadamard_matrix(n):
         rows = np.stack([np.asarray(hadamard_row(jnp.int32(k), n, "float64")) for k in range(n)])
     np.testing.assert_allclose(ours, x @ scipy_hadamard(n), atol=1e-12 * n)
     np.testing.assert_array_equal(rows, scipy_hadamard(n))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 12, 31, 64, 100])
+def test_fast_transform_of_any_size_is_orthogonal(n):
+    with jax.enable_x64(True):
+        q = np.asarray(jax.vmap(fast_orthogonal)(jnp.eye(n))).T
+        back = np.asarray(jax.vmap(fast_orthogonal_transpose)(jnp.eye(n))).T
+    np.testing.assert_allclose(q @ q.T, np.eye(n), atol=1e-13)
+    np.testing.assert_allclose(back, q.T, atol=1e-13)
+    # no entry stands out
+    assert np.abs(q).max() <= 2 / n**0.5
 
 
 def test_mixing_is_orthogonal_but_not_symmetric():

@@ -92,3 +92,16 @@ def test_marchenko_pastur_is_the_spectrum_of_a_random_matrix():
 def test_bad_parameters_are_refused(call):
     with pytest.raises(ParameterError, match="must be > 0"):
         call()
+
+
+@pytest.mark.parametrize("ratio", [0.5, 1.0, 2.0])
+def test_marchenko_pastur_quantiles_have_the_moments_of_the_law(ratio):
+    found = quadrature.marchenko_pastur_quantiles(ratio, 4000)
+    low, high = quadrature.marchenko_pastur_edges(ratio)
+    assert np.all(np.diff(found) > 0)
+    assert low < found[0]
+    assert found[-1] < high
+    # moments of the bulk, which has mass min(ratio, 1)
+    x, w = quadrature.marchenko_pastur(ratio)
+    for power in (1, 2, 3):
+        assert np.mean(found**power) == pytest.approx(w @ x**power / min(ratio, 1.0), rel=1e-4)

@@ -17,6 +17,8 @@ from quenched.numerics.checks import ParameterError
 from quenched.observables.statistics import mean_error
 from quenched.records.files import load, save
 from quenched.studies.effective_noise import EffectiveNoise
+from quenched.studies.effective_noise.controls import CONTROLS, points
+from quenched.studies.effective_noise.measure import white_noise_temperature
 from quenched.studies.rules import batch_name
 from quenched.studies.sgd_gaussian_mixture import SgdGaussianMixture
 
@@ -32,6 +34,28 @@ TINY = {
         replicas=2,
         samples=64,
         runs=2,
+    ),
+    "starts": SgdGaussianMixture(
+        steps=6, size=40, disorder=2, samples=64, runs=2, starts=(1.0, 5.0), start_ridges=(0.0, 0.1), compare=()
+    ),
+    "controls": EffectiveNoise(
+        compare=(),
+        data=None,
+        waiting=6,
+        lags=4,
+        steps=8,
+        size=40,
+        disorder=2,
+        replicas=2,
+        samples=64,
+        runs=2,
+        over_fraction=(0.3, 0.6),
+        over_time=(1.0, 2.0),
+        over_lr=(0.1, 0.2),
+        over_alpha=(3.0, 4.0),
+        over_ridge=(0.1, 0.2),
+        long_lags=20,
+        long_size=64,
     ),
 }
 
@@ -67,7 +91,8 @@ def test_theory_and_experiment_have_the_same_names(outcome):
         if node.data_vars:
             twin = tree["experiment"][node.relative_to(tree["theory"])]
             assert set(node.data_vars) & set(twin.data_vars)
-            assert list(node["rule"].values) == list(twin["rule"].values)
+            for dim in {"rule", "start", *(control.dim for control in CONTROLS.values())} & set(node.dims):
+                assert list(node[dim].values) == list(twin[dim].values)
 
 
 def test_the_summary_is_about_the_own_rule(outcome):
@@ -108,3 +133,50 @@ def test_a_repeated_batch_process_is_shown_once():
     assert [rule.batches for rule in study.stationary_rules().values()] == [IID(0.3), Persistent(0.6, 0.6)]
     assert len(study.resting_rules()) == 3
     assert len(SgdGaussianMixture(rule=Gradient(lr=0.2)).rules()) == 3
+
+
+def test_a_point_of_a_control_is_the_study_at_that_value():
+    """The numbers beside each other are those of the study run by itself."""
+    study = TINY["controls"]
+    tree = study.run(seed=3)
+    alone = dataclasses.replace(
+        study,
+        rule=dataclasses.replace(study.rule, batches=Persistent(fraction=0.6, time=2.0)),
+        long_lags=0,
+        **{control.field: () for control in CONTROLS.values()},
+    ).run(seed=3)
+    for engine in ("theory", "experiment"):
+        for name in ("effective_temperature", "short_temperature", "replica_distance", "replica_distance_error"):
+            point = tree[f"{engine}/over_fraction"][name].sel(fraction=0.6)
+            np.testing.assert_allclose(point, alone[name].sel(engine=engine), rtol=1e-6)
+
+
+def test_a_learning_rate_is_compared_at_equal_times():
+    study = TINY["controls"]
+    half = points(study)["over_lr"][0.1]
+    assert (half.waiting, half.lags, half.steps) == (12, 8, 16)
+    assert half.rule.lr == 0.1
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"over_fraction": (0.0,)}, "fraction must"),
+        ({"over_time": (0.01,)}, "time must"),
+        ({"over_lr": (-0.1,)}, "lr must"),
+        ({"over_time": (1.0,), "rule": Gradient(lr=0.2, batches=IID(0.3))}, "over_time needs Persistent batches"),
+        ({"long_lags": -1}, "long_lags must be an integer >= 0"),
+    ],
+)
+def test_a_bad_value_of_a_control_is_refused_before_any_work(fields, message):
+    with pytest.raises(ParameterError, match=message):
+        EffectiveNoise(**fields)
+
+
+def test_the_white_noise_temperature_is_the_closed_form_of_the_square_loss():
+    """eta b (1 - b) alpha Delta E2/2 for independent batches, from M(t,t) = alpha b E2."""
+    alpha, delta, b, lr, e2 = 3.0, 0.5, 0.3, 0.2, 0.23
+    found = white_noise_temperature(Gradient(lr=lr, batches=IID(b)), delta, xr.DataArray([alpha * b * e2]))
+    np.testing.assert_allclose(found, lr * b * (1 - b) * alpha * delta * e2 / 2)
+    coloured = white_noise_temperature(Gradient(lr=lr, batches=Persistent(b, 2.0)), delta, xr.DataArray([alpha * b * e2]))
+    np.testing.assert_allclose(coloured, (2 * b * 2.0 - lr) * b * (1 - b) * alpha * delta * e2 / 2)

@@ -4,14 +4,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.linalg import solve_triangular
 
-from quenched.dynamics import IID, Gradient
+from quenched.dynamics import IID, Fresh, Gradient, Momentum, Persistent, PowerLawDecay, Spherical
+from quenched.dynamics.schedules import learning_rates
 from quenched.losses import QuadraticHinge
-from quenched.models import GaussianMixture, GaussianStart, TeacherStudent
+from quenched.models import GaussianMixture, GaussianStart, SphericalStart, TeacherStudent
+from quenched.numerics.checks import ParameterError
 from quenched.theory import solve
 from quenched.theory.sampled.latents import draw_latents
-from quenched.theory.sampled.memory import DenseMemory
-from quenched.theory.sampled.response import Impulses, SignProbes, weight_response
+from quenched.theory.sampled.memory import DenseMemory, LegendreMemory
+from quenched.theory.sampled.response import Impulses, SignProbes
 from quenched.theory.sampled.trajectory import covariance
 
 
@@ -34,21 +37,76 @@ def test_latents_have_exact_moments(model):
     assert np.mean(w0**4) == pytest.approx(3, abs=4 * (96 / n) ** 0.5)
 
 
-def test_memory_sums_the_past_only():
-    rng = np.random.default_rng(0)
-    memory = DenseMemory(16)
-    lanes = {"h": rng.standard_normal((16, 2, 5)).astype(np.float32), "dh": rng.standard_normal((16, 2, 3, 5)).astype(np.float32)}
-    past, row = rng.standard_normal(16).astype(np.float32), np.float32(0.7)
-    state = memory.init({name: jnp.zeros(x.shape[1:], jnp.float32) for name, x in lanes.items()})
-    apply = jax.jit(lambda *arguments: memory.apply(*arguments))
-    for t in (*range(10), 15):
-        state = memory.push(state, {name: jnp.asarray(x[t]) for name, x in lanes.items()}, jnp.int32(t))
-        weights = np.asarray(memory.row(jnp.asarray(past), jnp.asarray(row), jnp.int32(t)))
-        np.testing.assert_array_equal(weights, np.concatenate([past[:t], [row], np.zeros(15 - t, np.float32)]))
-        sums = apply(state, jnp.asarray(weights), jnp.int32(t))
-        pushed = [u for u in range(t + 1) if u < 10 or u == 15]
-        for name, x in lanes.items():
-            np.testing.assert_allclose(sums[name], np.tensordot(weights[pushed], x[pushed], 1), rtol=1e-5, atol=1e-5)
+def driven(memory, lanes, kernel):
+    """The sums at every step: lanes (T, ...) and a kernel (T, T) whose values above the diagonal must not matter."""
+    steps = len(kernel)
+
+    def step(state, t):
+        state = jax.lax.cond(t % memory.period == 0, memory.settle, lambda state, t: state, state, t)
+        state = memory.push(state, jax.tree.map(lambda x: x[t], lanes), t)
+        return state, memory.sums(state, jnp.pad(kernel[t], (0, memory.rows - steps)), kernel[t, t], t)
+
+    state = memory.init(jax.tree.map(lambda x: x[0], lanes))
+    return jax.jit(lambda: jax.lax.scan(step, state, jnp.arange(steps, dtype=jnp.int32))[1])()
+
+
+def test_dense_memory_sums_the_past_only():
+    rng, steps = np.random.default_rng(0), 30
+    lanes = {"h": rng.standard_normal((steps, 2, 5)), "dh": rng.standard_normal((steps, 2, 3, 5))}
+    lanes = {name: x.astype(np.float32) for name, x in lanes.items()}
+    kernel = rng.standard_normal((steps, steps))
+    with jax.enable_x64(True):
+        sums = driven(DenseMemory(32), jax.tree.map(jnp.asarray, lanes), jnp.asarray(kernel))
+    for name, x in lanes.items():
+        assert sums[name].dtype == np.float32
+        np.testing.assert_allclose(sums[name], np.tensordot(np.tril(kernel), x, 1), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("window", "moments"), [(2, 1), (4, 3), (8, 4), (16, 2), (64, 5)])
+def test_compressed_memory_is_exact_for_kernels_polynomial_in_the_past(window, moments):
+    """At every stage of merging, for rough lanes; another polynomial at every step, and any number on the diagonal."""
+    rng, steps, rows = np.random.default_rng(window), 120, 128
+    s = np.linspace(-1, 1, steps)
+    kernel = rng.standard_normal((steps, moments)) @ s ** np.arange(moments)[:, None]
+    kernel[np.arange(steps), np.arange(steps)] = rng.standard_normal(steps)
+    lanes = {"a": rng.standard_normal((steps, 3)), "b": rng.standard_normal((steps, 2, 4))}
+    with jax.enable_x64(True):
+        sums = driven(LegendreMemory(rows, window, moments), jax.tree.map(jnp.asarray, lanes), jnp.asarray(kernel))
+    for name, x in lanes.items():
+        np.testing.assert_allclose(sums[name], np.tensordot(np.tril(kernel), x, 1), atol=1e-11)
+
+
+@pytest.mark.parametrize(("rows", "window"), [(4096, 16), (320, 8), (64, 32)])
+def test_blocks_cover_the_past_once_and_keep_their_distance(rows, window):
+    memory = LegendreMemory(rows, window, 2)
+    made = jax.jit(lambda t: memory.made(t))
+    for start in range(0, rows, window):
+        counts, reached = np.asarray(made(jnp.int32(start))), 0
+        assert counts[-1] == 0
+        for level in reversed(range(memory.levels)):
+            size, alive = window << level, range(2 * counts[level + 1], counts[level])
+            assert len(alive) <= 3
+            for block in alive:
+                assert block * size == reached
+                reached += size
+                assert start - reached >= size
+        # what is left is in the ring
+        assert reached == max(0, start - window)
+
+
+def test_memory_grows_with_the_logarithm_of_the_length():
+    stored = [LegendreMemory(16 * 2**k, 16, 4).stored for k in range(3, 14)]
+    np.testing.assert_array_equal(np.diff(stored), 3 * 4)
+    assert stored[-1] < 200
+    assert LegendreMemory(32, 16, 4).stored == 32
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"), [((96, 24, 4), "window must be a power of two"), ((64, 8, 9), "moments"), ((40, 16, 4), "rows")]
+)
+def test_bad_memories_are_refused(arguments, word):
+    with pytest.raises(ParameterError, match=word):
+        LegendreMemory(*arguments)
 
 
 @pytest.mark.parametrize(("n", "rows"), [(64, 40), (16, 40)])
@@ -98,20 +156,45 @@ def test_impulses_act_once():
     np.testing.assert_array_equal(field.sum(axis=(0, 2)), np.where(np.arange(8) == 3, 8, 0))
 
 
-@pytest.mark.parametrize("decay", [0.0, 0.6])
-def test_weight_response_is_the_recursion(decay):
-    rng = np.random.default_rng(0)
-    n, ridge, delta = 12, 0.3, 0.5
-    kernel, rates, scale = np.tril(rng.standard_normal((n, n))), 0.1 + rng.random(n), 0.5 + rng.random(n)
-    r, v = np.zeros((n + 1, n)), np.zeros((n + 1, n))
-    for t in range(n):
-        v[t + 1] = decay * v[t] + ridge * r[t] + delta * kernel[t] @ r[:n]
-        v[t + 1, t] -= 1 / rates[t]
-        r[t + 1] = scale[t] * (r[t] - rates[t] * v[t + 1])
-    with jax.enable_x64(True):
-        arguments = [jnp.asarray(x) for x in (kernel, rates, ridge, delta, decay, scale)]
-        ours = np.asarray(weight_response(*arguments))
-    np.testing.assert_allclose(ours, r[:n], atol=1e-10 * np.abs(r).max())
+def weight_response(kernel, rates, ridge, delta, decay, scale):
+    """R(t, s) from Gam(t, u), as one triangular system for all times.
+
+    v(t+1, s) = decay v(t, s) + ridge R(t, s) + Delta sum_{u <= t} Gam(t, u) R(u, s) - 1[s = t]/lr_t,
+    R(t+1, s) = k_t [R(t, s) - lr_t v(t+1, s)].
+    """
+    n = len(rates)
+    lag = np.arange(n)[:, None] - np.arange(n)
+    inertia = np.where(lag >= 0, decay ** np.maximum(lag, 0), 0.0) * rates[:, None]
+    pull = inertia @ (ridge * np.eye(n) + delta * kernel)
+    matrix = np.diag(1 / scale) - np.eye(n, k=-1) + np.pad(pull[:, 1:], ((0, 0), (0, 1)))
+    return np.concatenate([np.zeros((1, n)), solve_triangular(matrix, inertia / rates, lower=True)[:-1]])
+
+
+RULES = [
+    Gradient(0.2, ridge=0.1, batches=IID(0.5)),
+    Gradient(PowerLawDecay(0.3, 10.0, 0.5), ridge=0.2, temperature=0.05),
+    Gradient(0.1, ridge=0.1, batches=Persistent(0.5, 1.0), transform=Momentum(0.7)),
+    Gradient(0.05, transform=Momentum(0.5), constraint=Spherical()),
+    Gradient(0.1, ridge=0.3, batches=Fresh()),
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=["ridge", "schedule", "momentum", "sphere", "fresh"])
+def test_response_lanes_solve_the_equations_of_the_weight(rule):
+    start = SphericalStart(0.3) if isinstance(rule.constraint, Spherical) else GaussianStart(0.1, 0.5)
+    model, steps = GaussianMixture(alpha=1.5, noise=0.5, start=start), 40
+    ds = solve(model, rule, steps=steps, method="sampled", samples=256, runs=1, memory="dense", seed=1)
+    kernel, ours = ds.response_kernel.values[0], ds.response.values[0]
+    rates = learning_rates(rule.lr, steps + 1)
+    # the projection factor k_t is R(t + 1, t)
+    scale = np.append(np.diagonal(ours, -1), 1.0)
+    if not isinstance(rule.constraint, Spherical):
+        np.testing.assert_allclose(scale, 1, atol=1e-14)
+    decay = rule.transform.decay if isinstance(rule.transform, Momentum) else 0.0
+    expected = weight_response(kernel, rates, rule.ridge, 0.5, decay, scale)
+    np.testing.assert_allclose(ours, expected, atol=1e-12)
+    integrated = np.cumsum((expected * rates)[:, ::-1], axis=1)[:, ::-1]
+    np.testing.assert_allclose(ds.integrated_response.values[0], integrated, atol=1e-12)
 
 
 @pytest.mark.parametrize("replicas", [1, 3])

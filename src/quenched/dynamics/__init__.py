@@ -5,7 +5,7 @@ from quenched.dynamics.batches import IID, AbstractBatches, Epochs, Fresh, Full,
 from quenched.dynamics.constraints import AbstractConstraint, Free, Spherical
 from quenched.dynamics.gradient import Gradient
 from quenched.dynamics.response import PerturbationResponse
-from quenched.dynamics.schedules import AbstractSchedule, ExponentialDecay, PowerLawDecay
+from quenched.dynamics.schedules import AbstractSchedule, ExponentialDecay, PiecewiseConstant, PowerLawDecay
 from quenched.dynamics.stops import AbstractStop, LossBelow
 from quenched.dynamics.transforms import AbstractTransform, Momentum, Optax, Plain
 
@@ -28,6 +28,7 @@ __all__ = [
     "Optax",
     "Persistent",
     "PerturbationResponse",
+    "PiecewiseConstant",
     "Plain",
     "PowerLawDecay",
     "Spherical",

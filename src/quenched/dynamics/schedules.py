@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import abc
+import itertools
+import math
+from collections.abc import Iterable
 from typing import Any
 
 import equinox as eqx
@@ -24,6 +27,10 @@ class AbstractSchedule(eqx.Module):
     @abc.abstractmethod
     def __call__(self, step: Step) -> Rate:
         """The learning rate of a step (0-based), elementwise."""
+
+
+def _numbers(values: Iterable[Any]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
 
 
 @public
@@ -58,6 +65,35 @@ class ExponentialDecay(AbstractSchedule):
     def __call__(self, step: Step) -> Rate:
         decay = np.exp(-step / self.scale) if isinstance(step, np.ndarray) else jnp.exp(-step / self.scale)
         return self.final + (self.initial - self.final) * decay
+
+
+@public
+class PiecewiseConstant(AbstractSchedule):
+    """lr(t) = values[k] for boundaries[k-1] <= t < boundaries[k]: one value > 0 more than boundaries.
+
+    ``boundaries``: increasing steps >= 1 at which the next value starts; none for a constant learning rate. Default: 0.2 for 20
+    steps, then 0.05.
+    """
+
+    values: tuple[float, ...] = eqx.field(default=(0.2, 0.05), converter=_numbers)
+    boundaries: tuple[float, ...] = eqx.field(default=(20.0,), converter=_numbers)
+
+    def __check_init__(self) -> None:
+        for k, value in enumerate(self.values):
+            checks.positive(f"values[{k}]", value)
+        for k, step in enumerate(self.boundaries):
+            checks.finite(f"boundaries[{k}]", step)
+        if len(self.values) != len(self.boundaries) + 1:
+            raise checks.ParameterError(
+                f"values must be one more than boundaries, got {len(self.values)} values and {len(self.boundaries)} boundaries"
+            )
+        if any(low >= high for low, high in itertools.pairwise((0.0, *self.boundaries))):
+            raise checks.ParameterError(f"boundaries must be > 0 and increase, got {self.boundaries!r}")
+
+    def __call__(self, step: Step) -> Rate:
+        starts, ends = (-math.inf, *self.boundaries), (*self.boundaries, math.inf)
+        # one term is not zero: no rounding
+        return sum(value * ((step >= start) & (step < end)) for value, start, end in zip(self.values, starts, ends, strict=True))
 
 
 def learning_rates(lr: float | AbstractSchedule, steps: int) -> np.ndarray:

@@ -20,6 +20,7 @@ from quenched.dynamics.plan import Observable, Plan
 from quenched.dynamics.recording import Records
 from quenched.dynamics.stops import AbstractStop
 from quenched.models.base import AbstractModel
+from quenched.models.structured import in_ensemble
 from quenched.numerics import checks
 from quenched.numerics.checks import DivergenceError
 from quenched.numerics.precision import traced
@@ -34,6 +35,7 @@ def simulate(
     *,
     steps: int,
     size: int | None = None,
+    ensemble: str | None = None,
     replicas: int = 1,
     disorder: int = 1,
     seed: int = 0,
@@ -60,6 +62,9 @@ def simulate(
         rule: how one replica moves.
         steps: number of steps, >= 1.
         size: the dimension d (number of spins N, ...); None for models of given data.
+        ensemble: "structured" takes a Gaussian single-layer model on fast structured data with the same infinite-size limit, at
+            O(d log d) per step (``models.StructuredEnsemble``, as which the model is described). Default None: data as the
+            model draws them.
         replicas: replicas per disorder sample: same data, independent starts and batches unless shared. They move together as
             one matrix.
         disorder: number of independent disorder samples.
@@ -99,6 +104,7 @@ def simulate(
         rule,
         steps=steps,
         size=size,
+        ensemble=ensemble,
         replicas=replicas,
         disorder=disorder,
         seed=seed,
@@ -144,6 +150,7 @@ def prepare(
     *,
     steps: int,
     size: int | None,
+    ensemble: str | None,
     replicas: int,
     disorder: int,
     seed: int,
@@ -164,6 +171,7 @@ def prepare(
     """Check and describe a call of ``simulate``; nothing is computed. Arguments and errors are those of ``simulate``."""
     checks.instance("model", model, AbstractModel)
     checks.instance("rule", rule, AbstractDynamics)
+    model = in_ensemble(model, ensemble)
     rule.check(model)
     if stop is not None:
         checks.instance("stop", stop, AbstractStop)

@@ -9,6 +9,7 @@ from quenched.models.random_labels import RandomLabels
 from quenched.models.single_layer import AbstractSingleLayer, Samples
 from quenched.models.single_layer_data import SingleLayerData
 from quenched.models.start import AbstractStart, GaussianStart, SphericalStart
+from quenched.models.structured import StructuredEnsemble
 from quenched.models.teacher_student import TeacherStudent
 from quenched.models.two_layer import TwoLayerNetwork
 
@@ -26,6 +27,7 @@ __all__ = [
     "Samples",
     "SingleLayerData",
     "SphericalStart",
+    "StructuredEnsemble",
     "TeacherStudent",
     "TwoLayerNetwork",
 ]

@@ -44,8 +44,10 @@ def fluctuation_response(
     """B(tw + k, tw) and chi(tw + k, tw) by waiting step and lag, from a theory or from a simulation with
     ``PerturbationResponse``.
 
-    Theory: ``ds`` holds ``correlation`` and ``response`` at every step. Default: 20 waiting steps evenly from T/2 to 3T/4,
-    every lag from 1 to T/4. Simulation: ``ds`` holds ``half_displacement`` and ``integrated_response`` by time; the one waiting
+    Theory: ``ds`` holds ``correlation`` and ``integrated_response``, or ``correlation`` and ``response`` at every step. Default:
+    20 waiting steps evenly from T/2 to 3T/4, every lag from 1 to T/4. At chosen times (``times=np.unique(np.add.outer(waiting,
+    [0, *lags]))``, lags over decades at no cost) ``waiting_steps`` must be given; default lags: those observed after every one
+    of them. Simulation: ``ds`` holds ``half_displacement`` and ``integrated_response`` by time; the one waiting
     step is the ``start`` of the probe, read from the provenance unless given; default lags: every observed step after it.
 
     Returns dimensions (disorder, replica if there, waiting, lag), ``waiting`` and ``lag`` in steps, with the physical times
@@ -59,17 +61,22 @@ def fluctuation_response(
         raise checks.ParameterError("the Dataset must have a coordinate `step` along t")
     step, t = ds["step"].values, ds["t"].values
     last = int(step[-1])
-    if "correlation" in ds and "response" in ds:
+    if _has_pairs(ds):
+        every = bool(np.all(np.diff(step) == 1))
         if waiting_steps is None:
+            if not every:
+                raise checks.ParameterError("waiting_steps must be given for a Dataset that does not hold every step, got None")
             waiting_steps = np.unique(np.linspace(last // 2, (3 * last) // 4, 20).round().astype(int)).tolist()
         waiting = _steps("waiting_steps", waiting_steps, 0)
-        delays = _steps("lags", range(1, max(last // 4, 1) + 1) if lags is None else lags, 1)
+        if lags is None:
+            lags = range(1, max(last // 4, 1) + 1) if every else _common_lags(step.tolist(), waiting)
+        delays = _steps("lags", lags, 1)
     elif "half_displacement" in ds and "integrated_response" in ds:
         waiting = [_probe_start(ds, waiting_steps)]
         delays = _steps("lags", [s - waiting[0] for s in step.tolist() if s > waiting[0]] if lags is None else lags, 1)
     else:
         raise checks.ParameterError(
-            "the Dataset must hold `correlation` and `response` (theory, two_time=True) or "
+            "the Dataset must hold `correlation` and `response` or `integrated_response` (theory, two_time=True), or "
             "`half_displacement` and `integrated_response` (simulation with PerturbationResponse), "
             f"it has {sorted(map(str, ds.data_vars))}"
         )
@@ -154,11 +161,22 @@ def effective_temperature(data: xr.Dataset, tolerance: float = 0.01) -> xr.Datas
     return _labelled(xr.Dataset(variables, coords={**coords, "check": list(found)}, attrs={**fr.attrs, "errors": note}))
 
 
+def _has_pairs(ds: xr.Dataset) -> bool:
+    """Whether this is a theory, with functions of two times."""
+    return "correlation" in ds and ("response" in ds or "integrated_response" in ds)
+
+
 def _functions(ds: xr.Dataset) -> Pair:
     """B and chi along t (and t_prime in a theory)."""
-    if "correlation" in ds and "response" in ds:
-        return half_displacement(ds["correlation"]), integrated_response(ds["response"])
-    return ds["half_displacement"], ds["integrated_response"]
+    if not _has_pairs(ds):
+        return ds["half_displacement"], ds["integrated_response"]
+    chi = ds["integrated_response"] if "integrated_response" in ds else integrated_response(ds["response"])
+    return half_displacement(ds["correlation"]), chi
+
+
+def _common_lags(step: list[int], waiting: list[int]) -> list[int]:
+    """Lags that were observed after every waiting step."""
+    return sorted(set.intersection(*({s - w for s in step if s > w} for w in waiting)))
 
 
 def _positions(step: list[int], waiting: list[int], delays: list[int]) -> Pair:

@@ -1,6 +1,19 @@
 """Theory: closed equations for the order parameters, one solver per kind of equation."""
 
 from quenched.theory import oracle, sampled, square_loss, static
+from quenched.theory.coupled import solve_replicas
+from quenched.theory.derivatives import differentiate
+from quenched.theory.limits import continuous_limit, solve_to_error
 from quenched.theory.solve import solve
 
-__all__ = ["oracle", "sampled", "solve", "square_loss", "static"]
+__all__ = [
+    "continuous_limit",
+    "differentiate",
+    "oracle",
+    "sampled",
+    "solve",
+    "solve_replicas",
+    "solve_to_error",
+    "square_loss",
+    "static",
+]

@@ -80,12 +80,12 @@ def solve_oracle(
     ``two_time``, (t, t_prime):
 
     overlap, norm, loss, test_error; train_error for full batches (for random batches the residual of a sample is not Gaussian
-    and its sign has no closed form); correlation, response, noise_kernel M, response_kernel Gam; replica_correlation,
-    replica_distance.
+    and its sign has no closed form); correlation, response, integrated_response chi, noise_kernel M, response_kernel Gam;
+    replica_correlation, replica_distance.
 
-    R(t, s) = dw(t)/d(lr_s F(s)) with R(s+1, s) = 1; M(t,t') = alpha <f f'> and Gam(t,s) = alpha <s Lam''(t) dr(t)/dr(s)>,
-    f = s Lam'. The certificate compares R(t, 0) with its Marchenko-Pastur average. Cost O(steps^2) per step in time, O(steps^2)
-    in memory.
+    R(t, s) = dw(t)/d(lr_s F(s)) with R(s+1, s) = 1; chi(t, t') = sum over s in [t', t) of lr_s R(t, s), of every step whatever
+    ``times``; M(t,t') = alpha <f f'> and Gam(t,s) = alpha <s Lam''(t) dr(t)/dr(s)>, f = s Lam'. The certificate
+    compares R(t, 0) with its Marchenko-Pastur average. Cost O(steps^2) per step in time, O(steps^2) in memory.
 
     Raises ``IncompatibleError`` for a system that ``refuses`` names, ``ParameterError`` for bad arguments,
     ``DivergenceError`` with the first bad step for an unstable learning rate.
@@ -286,6 +286,7 @@ def two_time_values(system: LinearSystem, two: TwoTimeFunctions) -> dict[str, np
     values = {
         "correlation": two.correlation,
         "response": two.response,
+        "integrated_response": np.cumsum((two.response * system.rates)[:, ::-1], axis=1)[:, ::-1],
         "noise_kernel": two.noise_kernel,
         "response_kernel": system.alpha * system.mean * (np.eye(len(pull)) + pull),
     }

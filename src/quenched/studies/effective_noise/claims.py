@@ -15,6 +15,7 @@ from quenched.observables import gaps
 from quenched.observables.fdt import effective_temperature, fluctuation_response
 from quenched.observables.statistics import compare, mean_error
 from quenched.studies.claims import Claim, Measured, Reference
+from quenched.studies.effective_noise.control_claims import CLAIMS as CONTROL_CLAIMS
 from quenched.studies.effective_noise.measure import Window, simulated_fluctuations, theory_fluctuations
 from quenched.theory import solve
 
@@ -221,4 +222,5 @@ CLAIMS = (
         Reference(0.0, "exact", "Cover 1965; Gardner 1988", absolute=1e-3, relation="<="),
         cost="slow",
     ),
+    *CONTROL_CLAIMS,
 )

@@ -11,6 +11,7 @@ from quenched import plot
 from quenched.losses import QuadraticHinge
 from quenched.observables import gaps
 from quenched.observables.fdt import effective_temperature
+from quenched.studies.effective_noise.control_figures import draw as control_figures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +38,9 @@ def draw(study: EffectiveNoise, tree: xr.DataTree) -> Mapping[str, Figure]:
     }
     if "training" in theory:
         figures["gaps"] = boundaries(study, theory["training"], experiment["training"])
-    return figures
+    if "long_fluctuations" in theory:
+        figures["long-lags"] = long_lags(theory["long_fluctuations"], experiment["long_fluctuations"])
+    return figures | control_figures(study, theory, experiment)
 
 
 def overview(
@@ -95,6 +98,13 @@ def boundaries(study: EffectiveNoise, theory: xr.Dataset, experiment: xr.Dataset
         simulated, predicted = (gaps.histogram(data["gap"].sel(rule=name), limits=limits) for data in (experiment, theory))
         plot.gap_histogram(simulated, ax, margin=margin, theory=predicted)
         _title(ax, letter, name)
+    return figure
+
+
+def long_lags(theory: xr.Dataset, experiment: xr.Dataset) -> Figure:
+    """The effective temperature over many decades of the lag."""
+    figure, (ax,) = plot.panels(width=7.0, height=4.8)
+    plot.temperature_against_lag(temperatures(theory), temperatures(experiment), ax)
     return figure
 
 

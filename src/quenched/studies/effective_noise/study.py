@@ -16,8 +16,8 @@ from quenched.observables.gaps import sample_gaps
 from quenched.studies.base import Study
 from quenched.studies.batches import Together
 from quenched.studies.claims import Claim
-from quenched.studies.effective_noise import measure
-from quenched.studies.rules import beside, named, with_batches
+from quenched.studies.effective_noise import controls, measure, summary
+from quenched.studies.rules import batch_name, beside, named, with_batches
 from quenched.studies.simulations import Simulation, in_batches, one_by_one
 
 if TYPE_CHECKING:
@@ -71,11 +71,29 @@ class EffectiveNoise(Study):
     """Trajectories per run of the theory."""
     runs: int = 8
     """Independent runs of the theory."""
+    over_fraction: tuple[float, ...] = ()
+    """Batch fractions at which the noise is compared, with gradients summed over the batch and divided by the fraction."""
+    over_time: tuple[float, ...] = ()
+    """Persistence times at which the noise is compared."""
+    over_lr: tuple[float, ...] = ()
+    """Learning rates at which the noise is compared, at equal physical times."""
+    over_alpha: tuple[float, ...] = ()
+    """Loads of the under-parametrised system at which the noise is compared."""
+    over_ridge: tuple[float, ...] = ()
+    """Ridges of the under-parametrised system at which the noise is compared."""
+    long_lags: int = 0
+    """Largest lag of a long run, in steps, and its waiting step; 0: left out."""
+    long_ridge: float = 0.002
+    """Ridge of the long run: small, so that there are slow directions."""
+    long_size: int = 8192
+    """Dimension d of the long simulation, on structured data."""
 
     def check(self) -> None:
         lows = {"waiting": 1, "lags": 2, "steps": 2, "size": 2, "disorder": 2, "replicas": 2, "samples": 2, "runs": 2}
-        for name, low in lows.items():
+        for name, low in {**lows, "long_lags": 0, "long_size": 2}.items():
             checks.integer_at_least(name, getattr(self, name), low)
+        checks.non_negative("long_ridge", self.long_ridge)
+        controls.points(self)
 
     @classmethod
     def presets(cls) -> Mapping[str, Study]:
@@ -84,7 +102,20 @@ class EffectiveNoise(Study):
             "quick": cls(),
             "map": cls(compare=(), data=None, size=200, disorder=8, steps=60, waiting=60, samples=2048, runs=4),
             "paper": cls(
-                compare=noisy, size=2000, disorder=16, replicas=8, samples=16384, runs=8, waiting=100, lags=100, steps=200
+                compare=noisy,
+                size=1000,
+                disorder=16,
+                replicas=8,
+                samples=16384,
+                waiting=100,
+                lags=100,
+                steps=200,
+                over_fraction=(0.1, 0.2, 0.3, 0.45, 0.6, 0.8),
+                over_time=(0.5, 1.0, 2.0, 4.0, 8.0),
+                over_lr=(0.05, 0.1, 0.2, 0.4),
+                over_alpha=(2.0, 3.0, 4.0, 6.0, 8.0),
+                over_ridge=(0.05, 0.1, 0.2, 0.4, 0.8),
+                long_lags=10_000,
             ),
         }
 
@@ -99,35 +130,48 @@ class EffectiveNoise(Study):
         return named(with_batches(free, batches) for batches in beside_it)
 
     def theory(self, seed: int, progress: bool) -> xr.DataTree:
+        parts = self.solved(seed)
+        if self.long_lags:
+            solver = {"samples": self.samples // 2, "runs": max(self.runs // 2, 2), "seed": seed}
+            own = self.long_rule()
+            found = measure.theory_long(self.model, own, self.long_lags, **solver)
+            parts["long_fluctuations"] = beside({batch_name(own.batches): found})
+        for name, points in controls.points(self).items():
+            numbers = {value: summary.numbers(point, point.solved(seed)) for value, point in points.items()}
+            parts[name] = controls.beside(name, numbers)
+        return xr.DataTree.from_dict(parts)
+
+    def solved(self, seed: int) -> dict[str, xr.Dataset]:
+        """The theory at the study's own parameters: the two measurements."""
         solver = {"samples": self.samples, "runs": self.runs, "seed": seed}
+        rules = self.stationary_rules()
         parts = {
             "fluctuations": beside(
-                {
-                    name: measure.theory_fluctuations(self.model, rule, self.window, **solver)
-                    for name, rule in self.stationary_rules().items()
-                }
+                {name: measure.theory_fluctuations(self.model, rule, self.window, **solver) for name, rule in rules.items()}
             )
         }
         if self.satisfiable is not None:
+            rules = self.resting_rules()
             parts["training"] = beside(
-                {
-                    name: measure.theory_training(self.satisfiable, rule, self.steps, **solver)
-                    for name, rule in self.resting_rules().items()
-                }
+                {name: measure.theory_training(self.satisfiable, rule, self.steps, **solver) for name, rule in rules.items()}
             )
-        return xr.DataTree.from_dict(parts)
+        return parts
+
+    def long_rule(self) -> Gradient:
+        """The rule of the long run."""
+        return dataclasses.replace(self.rule, ridge=self.long_ridge)
 
     @property
     def window(self) -> measure.Window:
         """Waiting step and lags of the stationary state."""
         return measure.Window(self.waiting, self.lags)
 
-    def simulations(self) -> dict[tuple[str, str], Simulation]:
-        """The experiment: simulations by their part and the name of their rule."""
+    def simulations(self) -> dict[tuple[str, ...], Simulation]:
+        """The experiment: simulations by part and name of the rule; before them, where there is one, a control and its value."""
         finite = {"size": self.size, "disorder": self.disorder, "replicas": self.replicas}
         # one data set only: the error bars are over replicas, so there are as many of them as elsewhere runs
         given = {"replicas": self.disorder * self.replicas}
-        found = {}
+        found: dict[tuple[str, ...], Simulation] = {}
         for name, rule in self.stationary_rules().items():
             found["fluctuations", name] = measure.perturbation(self.model, rule, self.window, **finite)
             if self.data is not None:
@@ -137,15 +181,37 @@ class EffectiveNoise(Study):
             for name, rule in self.resting_rules().items():
                 gap = {"gap": sample_gaps}
                 found["training", name] = measure.training(self.satisfiable, rule, self.steps, **finite, final=gap)
+        if self.long_lags:
+            own, structured = self.long_rule(), {"size": self.long_size, "disorder": max(self.disorder // 4, 2)}
+            found["long_fluctuations", batch_name(own.batches)] = measure.long_perturbation(
+                self.model, own, self.long_lags, **structured
+            )
+        for control, points in controls.points(self).items():
+            for value, point in points.items():
+                found |= {(control, repr(value), *key): one for key, one in point.simulations().items()}
         return found
 
-    def measured(self, answers: Mapping[tuple[str, str], xr.Dataset]) -> xr.DataTree:
-        """The answers of the simulations, those of one part beside each other."""
+    def measured(self, answers: Mapping[tuple[str, ...], xr.Dataset]) -> xr.DataTree:
+        """The answers of the simulations: those of one part beside each other, and the numbers of the points of every control."""
+        parts = self.read(answers)
+        for control, points in controls.points(self).items():
+            own = {
+                value: {key[2:]: answer for key, answer in answers.items() if key[:2] == (control, repr(value))}
+                for value in points
+            }
+            numbers = {value: summary.numbers(point, point.read(own[value])) for value, point in points.items()}
+            parts[control] = controls.beside(control, numbers)
+        return xr.DataTree.from_dict(parts)
+
+    def read(self, answers: Mapping[tuple[str, ...], xr.Dataset]) -> dict[str, xr.Dataset]:
+        """The measurements at the study's own parameters, those of one part beside each other."""
         parts: dict[str, dict[str, xr.Dataset]] = {}
-        for (part, name), answer in answers.items():
-            read = measure.fluctuations(answer, self.window) if part.endswith("fluctuations") else answer
-            parts.setdefault(part, {})[name] = read
-        return xr.DataTree.from_dict({part: beside(found) for part, found in parts.items()})
+        for key, answer in answers.items():
+            if len(key) == 2:
+                part, name = key
+                read = measure.fluctuations(answer) if part.endswith("fluctuations") else answer
+                parts.setdefault(part, {})[name] = read
+        return {part: beside(found) for part, found in parts.items()}
 
     def experiment(self, seed: int, progress: bool) -> xr.DataTree:
         return self.measured(one_by_one(self.simulations(), seed, progress))
@@ -155,8 +221,6 @@ class EffectiveNoise(Study):
 
     def summary(self, tree: xr.DataTree) -> xr.Dataset:
         """Effective temperature, replica distance and errors of the study's own rule, with standard errors."""
-        from quenched.studies.effective_noise import summary
-
         return summary.summarise(self, tree)
 
     def figures(self, tree: xr.DataTree) -> Mapping[str, Figure]:

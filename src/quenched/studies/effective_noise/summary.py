@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from quenched.numerics.checks import ParameterError
 from quenched.observables import gaps
 from quenched.observables.fdt import effective_temperature
 from quenched.records.labels import Label, register_label
+from quenched.studies.effective_noise.measure import white_noise_temperature
 from quenched.studies.rules import batch_name
 from quenched.studies.summary import by_engine, number, with_error
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 _SATISFIABLE, _DATA = "over-parametrised", "given data"
 NUMBERS = {
     "effective_temperature": Label("effective temperature at the largest lag", r"T_{\mathrm{eff}}"),
+    "short_temperature": Label("effective temperature at the shortest lag", r"T_{\mathrm{eff}}"),
+    "white_noise_temperature": Label("temperature of white noise of the same variance", r"T_{\mathrm{white}}"),
     "replica_distance": Label("replica distance", r"|w^1-w^2|^2/N"),
     "satisfiable_loss": Label(f"training loss, {_SATISFIABLE}", r"\langle\ell\rangle"),
     "satisfiable_test_error": Label(f"test error, {_SATISFIABLE}", r"\epsilon"),
@@ -37,20 +41,32 @@ for _name, _label in NUMBERS.items():
 
 def summarise(study: EffectiveNoise, tree: xr.DataTree) -> xr.Dataset:
     """``NUMBERS`` of the study's own rule, each with its standard error ``*_error``, by engine."""
-    return by_engine({engine: xr.Dataset(_numbers(study, _own(study, part))) for engine, part in tree.children.items()})
+    return by_engine(
+        {
+            engine: numbers(study, {name: leaf.to_dataset() for name, leaf in part.children.items()})
+            for engine, part in tree.children.items()
+        }
+    )
 
 
-def _own(study: EffectiveNoise, engine: xr.DataTree) -> dict[str, xr.Dataset]:
-    """The Datasets of an engine, of the study's own rule."""
+def numbers(study: EffectiveNoise, parts: Mapping[str, xr.Dataset]) -> xr.Dataset:
+    """``NUMBERS`` of the study's own rule by one engine, from its parts along ``rule``."""
     rule = batch_name(study.rule.batches)
-    return {name: part.to_dataset().sel(rule=rule, drop=True) for name, part in engine.children.items()}
+    own = {name: part.sel(rule=rule, drop=True) for name, part in parts.items() if name in _PARTS}
+    return xr.Dataset(_numbers(study, own))
+
+
+_PARTS = ("fluctuations", "training", "data_fluctuations", "data_training")
 
 
 def _numbers(study: EffectiveNoise, parts: dict[str, xr.Dataset]) -> dict[str, xr.DataArray]:
     found: dict[str, xr.DataArray] = {}
+    if "fluctuations" in parts:
+        found |= _temperature("short_temperature", parts["fluctuations"], 0)
+        found |= _white_noise(study, parts["fluctuations"])
     for prefix in ("", "data_"):
         if f"{prefix}fluctuations" in parts:
-            found |= _temperature(f"{prefix}effective_temperature", parts[f"{prefix}fluctuations"])
+            found |= _temperature(f"{prefix}effective_temperature", parts[f"{prefix}fluctuations"], -1)
     if "training" in parts:
         names = {"replica_distance": "replica_distance", "loss": "satisfiable_loss", "test_error": "satisfiable_test_error"}
         found |= _last(parts["training"], names) | _margin(study, parts["training"])
@@ -60,11 +76,19 @@ def _numbers(study: EffectiveNoise, parts: dict[str, xr.Dataset]) -> dict[str, x
     return found
 
 
-def _temperature(name: str, fluctuations: xr.Dataset) -> dict[str, xr.DataArray]:
-    """T_eff at the largest lag with its jackknife error; NaN where it is not defined, as in a system that comes to rest."""
+def _white_noise(study: EffectiveNoise, fluctuations: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Of the theory, which knows the variance of the force; a learning rate that changes has no such number."""
+    if "force_variance" not in fluctuations or callable(study.rule.lr):
+        return {}
+    values = white_noise_temperature(study.rule, float(study.model.delta), fluctuations["force_variance"])
+    return with_error("white_noise_temperature", values.assign_attrs(NUMBERS["white_noise_temperature"].attributes()))
+
+
+def _temperature(name: str, fluctuations: xr.Dataset, lag: int) -> dict[str, xr.DataArray]:
+    """T_eff at a lag, by its place, with its jackknife error; NaN where it is not defined, as in a system that comes to rest."""
     try:
-        late = effective_temperature(fluctuations).isel(lag=-1, drop=True)
-        value, error = (late[found].reset_coords(drop=True) for found in ("temperature", "temperature_error"))
+        at = effective_temperature(fluctuations).isel(lag=lag, drop=True)
+        value, error = (at[found].reset_coords(drop=True) for found in ("temperature", "temperature_error"))
     except ParameterError:
         value = error = xr.DataArray(np.nan)
     return number(name, value, error, NUMBERS[name].attributes())

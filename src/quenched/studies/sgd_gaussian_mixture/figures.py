@@ -24,7 +24,23 @@ def draw(study: SgdGaussianMixture, tree: xr.DataTree) -> Mapping[str, Figure]:
     figures = {"learning-curves": learning_curves(study, theory, experiment)}
     if study.details:
         figures |= {"two-time": two_time(theory, experiment), "gaps": end_state(theory, experiment)}
+    if "starts" in tree["theory"].children:
+        figures["starts"] = starts(*(tree[f"{engine}/starts"].to_dataset() for engine in ("theory", "experiment")))
     return figures
+
+
+def starts(theory: xr.Dataset, experiment: xr.Dataset) -> Figure:
+    """Test error (training loss where it has no closed form) from several starts, one panel for each ridge."""
+    variable = "test_error" if "test_error" in theory else "loss"
+    ridges = list(dict.fromkeys(str(name).split(", ")[1] for name in theory["start"].values))
+    figure, axes = plot.panels(1, len(ridges), width=6.2)
+    for ax, ridge in zip(axes, ridges, strict=True):
+        own = [str(name) for name in theory["start"].values if str(name).endswith(f", {ridge}")]
+        solved, simulated = ({name.split(", ")[0]: data.sel(start=name) for name in own} for data in (theory, experiment))
+        plot.compare(solved, simulated, variable, ax)
+        with plot.style():
+            ax.set_title(ridge, loc="left", fontsize=12)
+    return figure
 
 
 def learning_curves(study: SgdGaussianMixture, theory: xr.Dataset, experiment: xr.Dataset) -> Figure:

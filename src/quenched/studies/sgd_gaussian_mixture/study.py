@@ -61,10 +61,19 @@ class SgdGaussianMixture(Study):
     """Independent runs of the theory."""
     details: bool = True
     """Also two-time functions and gaps; learning curves alone are faster, and small on disk."""
+    starts: tuple[float, ...] = ()
+    """Variances R0 of the start from which the rule is run as well, with its ridge and with ``start_ridges``."""
+    start_ridges: tuple[float, ...] = (0.0,)
+    """Ridges of these runs beside that of the rule."""
 
     def check(self) -> None:
         for name, low in (("steps", 2), ("size", 2), ("disorder", 2), ("samples", 2), ("runs", 2)):
             checks.integer_at_least(name, getattr(self, name), low)
+        for name in ("starts", "start_ridges"):
+            for value in getattr(self, name):
+                checks.non_negative(name, value)
+        if self.starts and not isinstance(self.model.start, GaussianStart):
+            raise checks.ParameterError(f"starts needs a model with a GaussianStart, got {self.model.start!r}")
 
     @classmethod
     def presets(cls) -> Mapping[str, Study]:
@@ -81,7 +90,15 @@ class SgdGaussianMixture(Study):
             "three-clusters": cls(model=three, steps=60),
             "large-start": cls(model=late, steps=150),
             "map": cls(compare=(), size=200, disorder=8, details=False),
-            "paper": cls(steps=300, size=2000, disorder=16, samples=16384, runs=8),
+            "paper": cls(
+                steps=300,
+                size=2000,
+                disorder=16,
+                samples=16384,
+                runs=8,
+                starts=(0.01, 1.0, 5.0, 10.0),
+                start_ridges=(0.0, 0.1),
+            ),
             "paper-three-clusters": cls(model=three, steps=150, size=2000, disorder=16, samples=16384, runs=8),
         }
 
@@ -89,25 +106,47 @@ class SgdGaussianMixture(Study):
         """The rule, preceded by the ones it is compared with, by name."""
         return named((*(with_batches(self.rule, batches) for batches in self.compare), self.rule))
 
-    def theory(self, seed: int, progress: bool) -> xr.Dataset:
+    def started(self) -> dict[str, tuple[AbstractGaussianModel, Gradient]]:
+        """Models and rules of the runs from other starts, by name."""
+        found: dict[str, tuple[AbstractGaussianModel, Gradient]] = {}
+        for ridge in dict.fromkeys((*self.start_ridges, self.rule.ridge)):
+            for variance in self.starts:
+                start = dataclasses.replace(self.model.start, variance=variance)
+                name = f"R₀={variance:g}, λ={ridge:g}"
+                found[name] = dataclasses.replace(self.model, start=start), dataclasses.replace(self.rule, ridge=ridge)
+        return found
+
+    def theory(self, seed: int, progress: bool) -> xr.Dataset | xr.DataTree:
         detail = {"two_time": self.details, "final_gaps": self.details}
-        solver: dict[str, Any] = {"samples": self.samples, "runs": self.runs, "seed": seed, **detail}
-        return beside(
-            {name: solve(self.model, rule, steps=self.steps, method="sampled", **solver) for name, rule in self.rules().items()}
-        )
+        solver: dict[str, Any] = {
+            "steps": self.steps,
+            "method": "sampled",
+            "samples": self.samples,
+            "runs": self.runs,
+            "seed": seed,
+        }
+        answers = {name: solve(self.model, rule, **solver, **detail) for name, rule in self.rules().items()}
+        others = {name: solve(model, rule, **solver, two_time=False) for name, (model, rule) in self.started().items()}
+        return _tree(answers, others)
 
     def simulations(self) -> dict[str, Simulation]:
-        """The experiment: one simulation per rule."""
-        arguments: dict[str, Any] = {"steps": self.steps, "size": self.size, "disorder": self.disorder, "two_time": self.details}
+        """The experiment: one simulation per rule, and per other start."""
+        arguments: dict[str, Any] = {"steps": self.steps, "size": self.size, "disorder": self.disorder}
+        detail: dict[str, Any] = {"times": range(self.steps + 1), "two_time": self.details}
         if self.details:
-            arguments["final"] = {"gap": gaps.sample_gaps}
-        return {name: Simulation(self.model, rule, arguments) for name, rule in self.rules().items()}
+            detail["final"] = {"gap": gaps.sample_gaps}
+        found = {name: Simulation(self.model, rule, {**arguments, **detail}) for name, rule in self.rules().items()}
+        for name, (model, rule) in self.started().items():
+            found[name] = Simulation(model, rule, {**arguments, "times": range(self.steps + 1)})
+        return found
 
-    def measured(self, answers: Mapping[str, xr.Dataset]) -> xr.Dataset:
+    def measured(self, answers: Mapping[str, xr.Dataset]) -> xr.Dataset | xr.DataTree:
         """The answers of the simulations beside each other."""
-        return beside(answers)
+        started = self.started()
+        main = {name: answer for name, answer in answers.items() if name not in started}
+        return _tree(main, {name: answers[name] for name in started})
 
-    def experiment(self, seed: int, progress: bool) -> xr.Dataset:
+    def experiment(self, seed: int, progress: bool) -> xr.Dataset | xr.DataTree:
         return self.measured(one_by_one(self.simulations(), seed, progress))
 
     def together(self) -> Together | None:
@@ -128,3 +167,11 @@ class SgdGaussianMixture(Study):
         from quenched.studies.sgd_gaussian_mixture import claims
 
         return claims.CLAIMS
+
+
+def _tree(answers: Mapping[str, xr.Dataset], others: Mapping[str, xr.Dataset]) -> xr.Dataset | xr.DataTree:
+    """Answers of the rules; where there are runs from other starts, those in the group ``starts`` below, along ``start``."""
+    main = beside(answers)
+    if not others:
+        return main
+    return xr.DataTree.from_dict({"/": main, "/starts": beside(others).rename(rule="start")})

@@ -6,6 +6,7 @@ Source: Mignacco, Krzakala, Urbani, Zdeborova, arXiv:2006.06098 (equations), arX
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -22,16 +23,20 @@ from quenched.models.gaussian import AbstractGaussianModel
 from quenched.numerics.mixing import OrthogonalMixing
 from quenched.numerics.precision import Real
 from quenched.theory.sampled.latents import Latents, draw_latents
-from quenched.theory.sampled.memory import DenseMemory
+from quenched.theory.sampled.memory import AbstractMemory, DenseMemory, LegendreMemory
 from quenched.theory.sampled.response import Impulses, SignProbes
 
 Lanes = dict[str, Array]
 
 
 class Plan(eqx.Module):
-    """Shapes, all static: ``rows`` >= steps + 1 is the length of the buffers, ``slots`` that of the observation times.
+    """Shapes and choices, all static: ``rows`` >= steps + 1 is the longest run, ``slots`` the number of observation times.
 
-    ``exact`` is the number of trajectories with an exact response, 0 for sign probes.
+    ``exact`` is the number of trajectories with an exact response, 0 for sign probes. ``response`` and ``two_time`` together ask
+    for the response functions, ``two_time`` alone for the correlations. ``memory`` is "dense" or "compressed", the latter with
+    ``window`` and ``moments`` of ``LegendreMemory``; ``rows`` is a multiple of 16 or of the window. ``keep_weights`` returns the
+    weights of all trajectories at the observation times. ``reversible``: all ``rows`` steps are made and the run differentiates
+    in reverse mode.
     """
 
     rows: int
@@ -43,10 +48,25 @@ class Plan(eqx.Module):
     response: bool = True
     two_time: bool = True
     dtype: str = "float32"
+    memory: str = "dense"
+    window: int = 16
+    moments: int = 4
+    keep_weights: bool = False
+    reversible: bool = False
+
+    @property
+    def responds(self) -> bool:
+        """Whether the response of a weight is measured."""
+        return self.response and self.two_time
+
+    def build_memory(self) -> AbstractMemory:
+        """The memory of the plan."""
+        return LegendreMemory(self.rows, self.window, self.moments) if self.memory == "compressed" else DenseMemory(self.rows)
 
 
 class State(eqx.Module):
-    """State at step t. ``lanes`` are h, w (replica, N) and the tangents dh (replica, field, N), what the memory acts on."""
+    """State at step t. ``lanes`` is what the memory acts on: h, w (replica, N), the tangents dh (replica, field, N), and the
+    responses of a weight since every observation time s_i, to a kick at s_i and to a constant field from s_i on (slots,)."""
 
     overlap: Float[Array, " k"]
     lanes: Lanes
@@ -64,11 +84,11 @@ class Sample(NamedTuple):
 
 
 class Kernels(NamedTuple):
-    """What one step contributes: forces f (replica, N), the scale factor of the projection, and row t of Gam."""
+    """What one step contributes: forces f (replica, N), and the estimates of Gam(t, s) for s < t (the rest is void) and s = t."""
 
     force: Float[Array, "replica n"]
-    scale: Float[Array, ""]
     row: Float[Array, " rows"]
+    now: Float[Array, ""]
 
 
 def cast(tree: PyTree, dtype: Any) -> PyTree:
@@ -77,7 +97,7 @@ def cast(tree: PyTree, dtype: Any) -> PyTree:
 
 
 class Process(eqx.Module):
-    """The constants of one run: laws, latent variables, mixing matrix, response fields.
+    """The constants of one run: laws, observation times, latent variables, mixing matrix, response fields.
 
     Components are held in the precision of the trajectories (``model``) and in that of the kernels (``wide``, ``rule``).
     """
@@ -86,18 +106,28 @@ class Process(eqx.Module):
     wide: AbstractGaussianModel
     rule: Gradient
     plan: Plan
+    times: Int[Array, " slots"]
     latents: Latents
     mixing: OrthogonalMixing
     fields: SignProbes | Impulses
-    memory: DenseMemory
+    memory: AbstractMemory
     key: PRNGKeyArray
 
     @classmethod
-    def draw(cls, model: AbstractGaussianModel, rule: Gradient, plan: Plan, key: PRNGKeyArray) -> Process:
-        """Draw everything that stays fixed during a run."""
+    def draw(
+        cls,
+        model: AbstractGaussianModel,
+        rule: Gradient,
+        plan: Plan,
+        key: PRNGKeyArray,
+        times: Int[Array, " slots"],
+        group: int | Int[Array, ""] = 0,
+    ) -> Process:
+        """Draw everything that stays fixed during a run. ``group`` enters the probes and the random numbers of the steps only."""
         dtype, wide = jnp.dtype(plan.dtype), jnp.result_type(float)
         law = cast(model, dtype)
         key_latent, key_mix, key_probe, key_step = jax.random.split(key, 4)
+        key_probe, key_step = jax.random.fold_in(key_probe, group), jax.random.fold_in(key_step, group)
         if plan.exact:
             fields: SignProbes | Impulses = Impulses((plan.replicas, plan.rows, plan.exact))
         else:
@@ -107,10 +137,11 @@ class Process(eqx.Module):
             wide=cast(model, wide),
             rule=cast(rule, wide),
             plan=plan,
+            times=times,
             latents=draw_latents(key_latent, law, plan.samples, dtype),
             mixing=OrthogonalMixing.draw(key_mix, plan.samples, dtype),
             fields=fields,
-            memory=DenseMemory(plan.rows),
+            memory=plan.build_memory(),
             key=key_step,
         )
 
@@ -132,13 +163,15 @@ class Process(eqx.Module):
     # ---- one step
 
     def start(self) -> State:
-        """State at step 0: h = w = sqrt(R0) w0, no tangent."""
+        """State at step 0: h = w = sqrt(R0) w0, no tangent, no response."""
         plan, dtype = self.plan, self.latents.w0.dtype
         spread = jnp.sqrt(jnp.asarray(self.model.start.spread, dtype))
         w = jnp.broadcast_to(spread * self.latents.w0, (plan.replicas, plan.samples))
         lanes = {"w": w}
         if not self.fresh:
             lanes |= {"h": w, "dh": jnp.zeros_like(self.fields.field(jnp.zeros((), jnp.int32)), dtype)}
+        if plan.responds:
+            lanes |= dict.fromkeys(("kicked", "pulled"), jnp.zeros(plan.slots, jnp.result_type(float)))
         overlap = jnp.full(self.model.directions, self.wide.start.mean_overlap, jnp.result_type(float))
         batch = jax.vmap(lambda k: jax.tree.map(jnp.asarray, self.rule.batches.init(k, plan.samples)))(self.keys(0, 0))
         velocity = None if self.decay is None else jax.tree.map(jnp.zeros_like, (overlap, lanes))
@@ -160,6 +193,10 @@ class Process(eqx.Module):
         """C(t,t), averaged over replicas."""
         return jnp.mean(lanes["w"] ** 2).astype(overlap.dtype) + jnp.sum(overlap**2)
 
+    def settle(self, state: State, t: Int[Array, ""]) -> State:
+        """The past rearranged at the start of a period of the memory; everything else unchanged."""
+        return state if self.fresh else replace(state, past=self.memory.settle(state.past, t))
+
     def advance(self, state: State, sample: Sample, t: Int[Array, ""]) -> tuple[State, Kernels]:
         """From step t to step t + 1, with the row of kernels that the step needs."""
         rule, fresh, dtype, wide = self.rule, self.fresh, sample.r.dtype, state.overlap.dtype
@@ -178,22 +215,24 @@ class Process(eqx.Module):
         if fresh:
             # another set of samples at every step and for every replica: the noise is independent
             noise = noise * jax.vmap(lambda k: jax.random.rademacher(k, (self.plan.samples,), dtype))(self.keys(t, 2))
-            row = jnp.where(jnp.arange(self.plan.rows) == t, now, 0.0)
-            past, memory = None, {"w": now.astype(dtype) * state.lanes["w"]}
+            row, past = jnp.zeros(self.plan.rows, wide), None
+            memory = {name: now.astype(x.dtype) * x for name, x in state.lanes.items()}
         else:
             tangent = state.lanes["dh"]
             stiff = stiffness[:, None, : tangent.shape[-1]]
             row = alpha * jnp.sqrt(delta) * self.fields.project(stiff * tangent, self.plan.rows)
-            row = self.memory.row(row, now, t)
             past = self.memory.push(state.past, state.lanes, t)
-            memory = self.memory.apply(past, row, t)
+            memory = self.memory.sums(past, row, now, t)
 
         pull = {"w": root * noise}
         if not fresh:
             pull["h"] = root * (noise + force)
             pull["dh"] = root * stiff * (self.fields.field(t) + root * tangent)
+        if self.plan.responds:
+            pull["kicked"] = jnp.where(t == self.times, -1 / lr, 0.0)
+            pull["pulled"] = jnp.where(t >= self.times, -1.0, 0.0)
         gradient = {
-            name: jnp.asarray(rule.ridge, dtype) * x + delta.astype(dtype) * memory[name] + pull[name]
+            name: jnp.asarray(rule.ridge, x.dtype) * x + delta.astype(x.dtype) * memory[name] + pull[name]
             for name, x in state.lanes.items()
         }
         drift = jnp.mean(jnp.mean(force[..., None] * sample.zeta, axis=1), axis=0)
@@ -206,13 +245,12 @@ class Process(eqx.Module):
         overlap, lanes = jax.tree.map(lambda x, g: x - lr.astype(x.dtype) * g, (state.overlap, state.lanes), direction)
         if rule.thermal:
             kick = self.thermal_noise(jnp.sqrt(2 * rule.temperature * lr).astype(dtype), t)
-            lanes = {name: x if name == "dh" else x + kick for name, x in lanes.items()}
-        scale = jnp.ones((), wide)
+            lanes = {name: x + kick if name in ("h", "w") else x for name, x in lanes.items()}
         if isinstance(rule.constraint, Spherical):
             scale = 1 / jnp.sqrt(self.norm(overlap, lanes))
             overlap, lanes = jax.tree.map(lambda x: x * scale.astype(x.dtype), (overlap, lanes))
         batch = jax.vmap(lambda b, k: rule.batches.step(b, k, lr))(state.batch, self.keys(t, 3))
-        return State(overlap, lanes, velocity, batch, past), Kernels(force, scale, row)
+        return State(overlap, lanes, velocity, batch, past), Kernels(force, row, now)
 
     def thermal_noise(self, strength: Float[Array, ""], t: Int[Array, ""]) -> Float[Array, "replica n"]:
         """Independent normals of mean square 1 exactly, common to h and w of one trajectory."""

@@ -1,4 +1,4 @@
-"""Response: fields on the pre-activation that estimate the kernel Gam, and the response of a weight that follows from Gam."""
+"""Response: fields on the pre-activation that estimate the kernel Gam."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from quenched.numerics.mixing import hadamard_row, permutations, walsh_hadamard
@@ -66,31 +65,3 @@ class Impulses(eqx.Module):
     def project(self, x: Tangent, rows: int) -> Float[Array, " rows"]:
         """<dx/de(s)>, averaged over trajectories and replicas."""
         return jnp.mean(x, axis=(0, 2))[:rows]
-
-
-def weight_response(
-    kernel: Float[Array, "t t"],
-    rates: Float[Array, " t"],
-    ridge: Float[Array, ""],
-    delta: Float[Array, ""],
-    decay: Float[Array, ""],
-    scale: Float[Array, " t"],
-) -> Float[Array, "t t"]:
-    """R(t, s), the response of a weight at step t to lr_s F(s), from the kernel Gam(t, u), u <= t, of the samples.
-
-    With velocity v, momentum ``decay`` = beta and projection factor ``scale`` = k (1 without constraint),
-
-        v(t+1, s) = beta v(t, s) + lam R(t, s) + Delta sum_{u <= t} Gam(t, u) R(u, s) - 1[s = t]/lr_t,
-        R(t+1, s) = k_t [ R(t, s) - lr_t v(t+1, s) ],        R(0, s) = v(0, s) = 0.
-
-    The recursion is one lower triangular linear system; R(s+1, s) = k_s and R(t, s) = 0 for t <= s.
-    """
-    n = rates.shape[0]
-    steps = jnp.arange(n)
-    lag = steps[:, None] - steps[None, :]
-    inertia = jnp.where(lag >= 0, decay ** jnp.maximum(lag, 0), 0.0) * rates[:, None]
-    pull = inertia @ (ridge * jnp.eye(n) + delta * kernel)
-    # unknowns are the rows 1, ..., n of R: the column of time u belongs to unknown u - 1
-    matrix = jnp.diag(1 / scale) - jnp.eye(n, k=-1) + jnp.pad(pull[:, 1:], ((0, 0), (0, 1)))
-    rows = solve_triangular(matrix, inertia / rates, lower=True)
-    return jnp.concatenate([jnp.zeros((1, n), rows.dtype), rows[:-1]])

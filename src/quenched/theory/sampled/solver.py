@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,7 +12,6 @@ import numpy as np
 import xarray as xr
 
 from quenched.dynamics.base import AbstractDynamics
-from quenched.dynamics.batches import Fresh
 from quenched.dynamics.constraints import Free, Spherical
 from quenched.dynamics.gradient import Gradient
 from quenched.dynamics.simulate import checked_count, observation_steps
@@ -20,14 +19,11 @@ from quenched.dynamics.transforms import Momentum, Plain
 from quenched.models.base import AbstractModel
 from quenched.models.gaussian import AbstractGaussianModel
 from quenched.numerics import checks
-from quenched.numerics.mixing import check_power_of_two
 from quenched.numerics.precision import traced
 from quenched.records.datasets import dataset
+from quenched.theory.sampled.options import Options, check_memory, check_options, chosen_memory, make_plan, padded_times
 from quenched.theory.sampled.process import Plan
 from quenched.theory.sampled.trajectory import trajectory
-
-_ROUND = 64
-_RESPONSES = ("probe", "exact", "none")
 
 
 def refuses(model: AbstractModel, rule: AbstractDynamics) -> str | None:
@@ -61,23 +57,6 @@ def _inherits(model: AbstractGaussianModel, name: str) -> bool:
     return getattr(type(model), name) is getattr(AbstractGaussianModel, name)
 
 
-class Options(NamedTuple):
-    """What the caller asked for, checked."""
-
-    steps: int
-    replicas: int
-    seed: int
-    times: np.ndarray
-    two_time: bool
-    samples: int
-    runs: int
-    response: str
-    probes: int
-    response_samples: int
-    memory_budget: float
-    final_gaps: bool
-
-
 def solve_sampled(
     model: Any,
     rule: Any,
@@ -92,6 +71,9 @@ def solve_sampled(
     response: str = "probe",
     probes: int = 1,
     response_samples: int | None = None,
+    memory: str = "auto",
+    window: int = 16,
+    moments: int = 4,
     memory_budget: float = 4e9,
     final_gaps: bool = False,
 ) -> xr.Dataset:
@@ -103,9 +85,10 @@ def solve_sampled(
 
     ``times``: observation steps, default every step. Dimensions (disorder, t), overlap with several directions (disorder, t,
     direction), and with ``two_time`` (disorder, t, t_prime). Variables: overlap, norm, loss and train_error over all samples,
-    test_error where it has a closed form, correlation, response, noise_kernel M, response_kernel Gam; replica_correlation,
-    replica_distance; ``final_gaps=True`` adds gap (disorder, sample), the gaps of all trajectories and replicas at the last
-    step.
+    test_error where it has a closed form, correlation, response, integrated_response, noise_kernel M, response_kernel Gam;
+    replica_correlation, replica_distance; ``final_gaps=True`` adds gap (disorder, sample), the gaps of all trajectories and
+    replicas at the last step. The two-time functions are those of the observation times, each from all steps: chi(t, t') =
+    sum over s in [t', t) of lr_s R(t, s) needs no R at other times.
 
     ``response``: how the kernel Gam of the samples is estimated.
     "probe": a random field of +-1 on every trajectory, one tangent per probe; ``probes`` divide the variance of its noise.
@@ -113,9 +96,15 @@ def solve_sampled(
     Worth it where the response does not decay: alpha < 1 without ridge. "none": as "probe", but the weight response and Gam are
     not returned.
 
-    Memory grows as N T; a request above ``memory_budget`` bytes is refused with its estimate. Raises ``IncompatibleError`` for a
-    system that ``refuses`` names, ``ParameterError`` for bad arguments, ``DivergenceError`` with the step of the first
-    non-finite number. Source: arXiv:2006.06098 for the equations, ``docs/dmft.md`` for this form of them.
+    ``memory``: how the past of the trajectories is kept. "dense": all of it, O(N T) per step and of storage. "compressed": the
+    last 2 ``window`` (W, default 16) steps, and ``moments`` (k, default 4) Legendre moments of every older block of W, 2 W,
+    4 W, ... steps, O(N (W + k log(T/W))). The kernel is then replaced by its projection on polynomials of degree < k on each
+    block, an error of 1e-5 to 1e-3 in the order parameters, far below that of the sampling. "auto" (default): compressed
+    beyond 256 steps.
+
+    A request above ``memory_budget`` bytes is refused with its estimate. Raises ``IncompatibleError`` for a system that
+    ``refuses`` names, ``ParameterError`` for bad arguments, ``DivergenceError`` with the step of the first non-finite number.
+    Source: arXiv:2006.06098 for the equations, ``docs/dmft.md`` for this form of them.
     """
     reason = refuses(model, rule)
     if reason is not None:
@@ -123,96 +112,45 @@ def solve_sampled(
     steps = checked_count("steps", steps)
     options = Options(
         steps=steps,
+        times=None if times is None else observation_steps(times, steps),
         replicas=checked_count("replicas", replicas),
         seed=seed,
-        times=observation_steps(times, steps, every=True),
         two_time=bool(two_time),
         samples=checked_count("samples", samples),
         runs=checked_count("runs", runs),
         response=response,
         probes=checked_count("probes", probes),
-        response_samples=samples if response_samples is None else checked_count("response_samples", response_samples),
+        response_samples=None if response_samples is None else checked_count("response_samples", response_samples),
+        memory=memory,
+        window=checked_count("window", window),
+        moments=checked_count("moments", moments),
         memory_budget=memory_budget,
         final_gaps=bool(final_gaps),
     )
-    _check(options)
+    check_options(options)
     clock = rule.times(steps)
-    plan = make_plan(options, every=times is None)
-    _check_memory(plan, rule, options)
+    plan = make_plan(options)
+    check_memory(plan, rule, options)
     outcomes = _runs(model, rule, plan, options)
     provenance = {"engine": "solve", "model": model, "rule": rule, "method": "sampled", **options._asdict()}
-    provenance["times"] = None if times is None else options.times.tolist()
-    provenance["response_samples"] = response_samples
+    provenance["times"] = None if options.times is None else options.times.tolist()
     return _answer(model, outcomes, clock, options, provenance)
 
 
-def _check(options: Options) -> None:
-    checks.seed(options.seed)
-    check_power_of_two("samples", options.samples, 16)
-    checks.one_of("response", options.response, _RESPONSES)
-    checks.positive("memory_budget", options.memory_budget)
-    if options.samples > 2**20:
-        raise checks.ParameterError(f"samples must be <= 2**20, got {options.samples!r}: take more runs")
-    if options.response == "exact" and options.probes > 1:
-        raise checks.ParameterError(f"probes must be 1 with response='exact', which has none, got {options.probes!r}")
-    if options.response_samples > options.samples:
-        raise checks.ParameterError(f"response_samples must be <= samples={options.samples}, got {options.response_samples!r}")
-
-
-def make_plan(options: Options, every: bool) -> Plan:
-    """Buffer sizes, rounded up so that nearby requests share one compilation."""
-    rows = _round_up(options.steps + 1, _ROUND)
-    return Plan(
-        rows=rows,
-        slots=rows if every else _round_up(len(options.times), 16),
-        samples=options.samples,
-        replicas=options.replicas,
-        probes=options.probes,
-        exact=options.response_samples if options.response == "exact" else 0,
-        response=options.response != "none",
-        two_time=options.two_time,
-    )
-
-
-def memory_estimate(plan: Plan, runs: int, fresh: bool) -> int:
-    """Bytes that a solve takes at its peak: history, snapshots, kernels, and what the runs return."""
-    tangents = plan.rows * plan.exact if plan.exact else plan.probes * plan.samples
-    lanes = 0 if fresh else plan.replicas * (2 * plan.samples + tangents)
-    snapshots = 2 * (plan.slots + 1) * plan.replicas * plan.samples if plan.two_time else 0
-    # sign probes store their signs, the covariance copies its snapshots once, a step has about ten temporaries of a lane
-    working = 10 * plan.replicas * (plan.samples + tangents) + snapshots // 2
-    kernels = 6 * plan.rows**2 + (runs + 1) * 5 * plan.slots**2 * plan.two_time
-    return 4 * (lanes * plan.rows + snapshots + working) + 8 * kernels
-
-
-def _check_memory(plan: Plan, rule: Gradient, options: Options) -> None:
-    need = memory_estimate(plan, options.runs, isinstance(rule.batches, Fresh))
-    if need > options.memory_budget:
-        knobs = ["samples", "steps", "replicas", "probes"]
-        if plan.exact:
-            knobs.insert(0, "response_samples")
-        if plan.two_time:
-            knobs.append("the number of times (or two_time=False)")
-        raise checks.ParameterError(
-            f"memory_budget must be at least {need:.3g} bytes for this request, got {options.memory_budget:.3g}; "
-            f"raise it, or lower {', '.join(knobs)}"
-        )
-
-
-_compiled = eqx.filter_jit(trajectory)
+compiled = eqx.filter_jit(trajectory)
+"""``trajectory`` compiled: one program per plan and kind of model and rule, whatever their numbers."""
 
 
 def _runs(model: Any, rule: Any, plan: Plan, options: Options) -> list[dict[str, np.ndarray]]:
     # one after the other: mapped together, where the loop has to select over whole histories, four runs took 5 to 9 times as long
-    times = np.full(plan.slots, np.iinfo(np.int32).max, np.int32)
-    times[: len(options.times)] = options.times
+    times = padded_times(options, plan)
     outcomes = []
     with jax.enable_x64(True):
         law, dynamics = traced((model, rule), "float64")
         root = jax.random.key(np.uint32(options.seed), impl="threefry2x32")
         for run in range(options.runs):
             key = jax.random.fold_in(root, run)
-            result = _compiled(law, dynamics, plan, key, jnp.int32(options.steps), jnp.asarray(times))
+            result = compiled(law, dynamics, plan, key, jnp.int32(options.steps), jnp.asarray(times))
             outcome = {name: np.asarray(value) for name, value in result.items()}
             bad = int(outcome.pop("first_bad"))
             if bad >= 0:
@@ -223,12 +161,12 @@ def _runs(model: Any, rule: Any, plan: Plan, options: Options) -> list[dict[str,
     return outcomes
 
 
-_TWO_TIME = ("correlation", "replica_correlation", "noise_kernel", "response", "response_kernel")
+_TWO_TIME = ("correlation", "replica_correlation", "noise_kernel", "response", "integrated_response", "response_kernel")
 
 
 def _cut(outcome: dict[str, np.ndarray], options: Options) -> dict[str, np.ndarray]:
     """The observed part of the buffers, copied so that the buffers are freed."""
-    count = len(options.times)
+    count = len(options.observed)
     cut = {}
     for name, value in outcome.items():
         if name == "gap":
@@ -237,7 +175,7 @@ def _cut(outcome: dict[str, np.ndarray], options: Options) -> dict[str, np.ndarr
         elif name in _TWO_TIME:
             cut[name] = value[:count, :count].copy()
         else:
-            cut[name] = value[options.times]
+            cut[name] = value[:count].copy()
     return cut
 
 
@@ -255,7 +193,7 @@ def _answer(
         elif name == "overlap":
             dims, values = (dims, values[..., 0]) if model.directions == 1 else ((*dims, "direction"), values)
         variables[name] = (dims, values)
-    kept = options.times
+    kept = options.observed
     coords: dict[str, Any] = {"t": clock[kept], "step": (("t",), kept)}
     if options.two_time:
         coords |= {"t_prime": clock[kept], "step_prime": (("t_prime",), kept)}
@@ -264,6 +202,7 @@ def _answer(
         "samples": options.samples,
         "runs": options.runs,
         "response": options.response,
+        "memory": chosen_memory(options),
         "standard_error": {name: _final_error(variables[name][1]) for name in ("norm", "loss")} if options.runs > 1 else None,
     }
     return dataset(variables, coords, provenance, certificate=certificate)
@@ -272,7 +211,3 @@ def _answer(
 def _final_error(values: np.ndarray) -> float:
     """Standard error over runs at the last observation time."""
     return float(np.std(values[:, -1], ddof=1) / len(values) ** 0.5)
-
-
-def _round_up(number: int, unit: int) -> int:
-    return -(-number // unit) * unit
