@@ -153,8 +153,8 @@ class AbstractLoss(eqx.Module):
 
     @property
     def curvature_continuous(self) -> bool:
-        """Whether the curvature is continuous in r. Where it jumps, the derivative of an average of curvatures has a delta function
-        that no sample sees. Default: as ``smooth``; a loss whose curvature jumps overrides it.
+        """Whether the curvature is continuous in r: where it jumps, the derivative of an average of curvatures has a delta
+        function that no sample sees. Default: as ``smooth``.
         """
         return self.smooth
 

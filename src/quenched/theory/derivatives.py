@@ -129,7 +129,7 @@ def differentiate(
 def _check_observable(model: Any, observable: str, replicas: int) -> None:
     if observable == "train_error":
         raise checks.ParameterError(
-            "observable must be smooth, got 'train_error': it counts trajectories, and its derivative along them is zero; take loss"
+            "observable must be smooth, got 'train_error': it counts trajectories, its derivative along them is 0; take loss"
         )
     checks.one_of("observable", observable, OBSERVABLES)
     if observable == "replica_distance" and replicas < 2:
@@ -199,8 +199,8 @@ def _runs(
                 )
             values.append(np.asarray(value))
             derivatives.append(np.asarray(derivative))
-    value, derivative = np.stack(values), np.stack(derivatives)
-    return (value[:, 0], derivative[..., 0]) if observable == "overlap" and model.directions == 1 else (value, derivative)
+    found = np.stack(values), np.stack(derivatives)
+    return (found[0][:, 0], found[1][..., 0]) if observable == "overlap" and model.directions == 1 else found
 
 
 def _function(

@@ -33,10 +33,10 @@ def continuous_limit(
         A = (8 A2 - 6 A1 + A0)/3,       discretisation error = |A - (2 A2 - A1)|,
 
     the last the change from the extrapolation that takes the error as linear. Returns overlap, norm, loss, test_error and (with
-    ``replicas`` >= 2) replica_distance with the dimensions (disorder, t) of the extrapolated values, ``<name>_at`` with (disorder,
-    lr, t), and ``<name>_discretisation`` with (t,), of the mean over runs. The three runs of one ``disorder`` start from the same
-    latent variables; the statistical error of the extrapolation is that of ``observables.mean_error``, several times that of
-    one run where batches are random. ``options`` are those of ``solve`` except steps, times and two_time.
+    ``replicas`` >= 2) replica_distance with the dimensions (disorder, t) of the extrapolated values, ``<name>_at`` with
+    (disorder, lr, t), and ``<name>_discretisation`` with (t,), of the mean over runs. The three runs of one ``disorder`` start
+    from the same latent variables; the statistical error of the extrapolation is that of ``observables.mean_error``, several
+    times that of one run where batches are random. ``options`` are those of ``solve`` except steps, times and two_time.
 
     Raises ``IncompatibleError`` for batches that have no such limit: the noise of IID, Epochs or Fresh batches vanishes with lr,
     and what is left is the flow of their mean; ``ParameterError`` for a schedule and for times that are no multiples.
@@ -46,8 +46,8 @@ def continuous_limit(
     batches = rule.batches
     if type(batches) not in (Full, Persistent) and not (hasattr(batches, "fraction") and batches.fraction == 1):
         raise checks.IncompatibleError(
-            f"{type(batches).__name__} batches have no continuous-time limit with noise: a sample is selected anew every few steps, "
-            "and the noise vanishes with lr; take Persistent batches, whose memory is a physical time"
+            f"{type(batches).__name__} batches have no continuous-time limit with noise: a sample is selected anew every few "
+            "steps, and the noise vanishes with lr; take Persistent batches, whose memory is a physical time"
         )
     for name in ("steps", "times", "two_time"):
         if name in options:
@@ -120,9 +120,10 @@ def solve_to_error(
     ``error`` > 0 is the largest standard error of the mean over runs at the observation times. Eight pilot runs of 1024
     trajectories with one probe and with four give the error of a run; it falls as 1/sqrt(samples). Four probes are taken where
     they halve the variance. The trajectories needed are shared among at least eight runs of ``samples`` (a power of two, as
-    large as that and ``memory_budget`` allow), at most ``max_runs``. The error reached is measured, and the solve repeated with more runs
-    where it is too large; the attribute ``certificate`` has samples, runs, and the Dataset the attributes ``requested_error`` and
-    ``reached_error``. ``options`` are the others of the sampled solver (response, memory, window, moments, response_samples).
+    large as that and ``memory_budget`` allow), at most ``max_runs``. The error reached is measured, and the solve repeated with
+    more runs where it is too large. The attribute ``certificate`` has samples and runs, the attributes ``requested_error`` and
+    ``reached_error`` the errors. ``options`` are the others of the sampled solver (response, memory, window, moments,
+    response_samples).
 
     A system that the oracle covers is solved exactly. Raises ``ParameterError``, before the work, where the pilot says that the
     error is out of reach within ``memory_budget`` and ``max_runs``, with the error that is in reach; ``ConvergenceError`` where

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -13,7 +12,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from quenched.dynamics.batches import IID, Epochs, Fresh, Full
-from quenched.dynamics.schedules import rate_at
 from quenched.numerics import checks
 from quenched.numerics.precision import traced
 
@@ -22,8 +20,8 @@ _INSTEAD = "take the difference of two `solve` with one seed, over a change that
 _UNSEEN = "at fixed random numbers a trajectory does not see it"
 
 
-def _parameters(model: Any, rule: Any, wrt: tuple[str, ...]) -> tuple[str, ...]:
-    """Paths of single numbers, checked one by one."""
+def single_numbers(model: Any, rule: Any, wrt: tuple[str, ...]) -> tuple[str, ...]:
+    """Paths of single numbers, an entry each for a tuple of them; raises ``ParameterError`` for what no trajectory follows."""
     if not wrt:
         raise checks.ParameterError("wrt must name at least one parameter, got none")
     paths: list[str] = []
@@ -71,22 +69,20 @@ def _fields(value: Any) -> list[str]:
 
 def _no_path(model: Any, rule: Any, path: str) -> str | None:
     """Why trajectories at fixed random numbers do not follow a parameter, in one line; None if nothing speaks against it."""
-    fixed = "at fixed random numbers a trajectory does not see it"
-    instead = "take the difference of two `solve` with one seed, over a change that moves the answer by many errors"
     if path.startswith("rule.batches."):
-        return f"it moves the probabilities of the batches, and {fixed}; {instead}"
+        return f"it moves the probabilities of the batches, and {_UNSEEN}; {_INSTEAD}"
     # exact types: another law may depend on the learning rate
     if path.split(".")[1] == "lr" and type(rule.batches) not in (Full, IID, Epochs, Fresh):
         return (
-            f"the learning rate moves the probabilities of {type(rule.batches).__name__} batches, and {fixed}; "
-            f"{instead}, or take Full, IID or Epochs batches, whose law does not contain it"
+            f"the learning rate moves the probabilities of {type(rule.batches).__name__} batches, and {_UNSEEN}; "
+            f"{_INSTEAD}, or take Full, IID or Epochs batches, whose law does not contain it"
         )
     if path == "rule.temperature" and not rule.thermal:
         return (
             "thermal noise is proportional to sqrt(temperature), whose slope at 0 is infinite; differentiate at a temperature > 0"
         )
     if path.startswith("model.") and _decides(model, path):
-        return f"it moves the probabilities of the labels or classes, and {fixed}; {instead}"
+        return f"it moves the probabilities of the labels or classes, and {_UNSEEN}; {_INSTEAD}"
     return None
 
 

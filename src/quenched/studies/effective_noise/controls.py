@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import xarray as xr
 
@@ -31,7 +31,8 @@ class Control(NamedTuple):
 
 def points(study: EffectiveNoise) -> dict[str, dict[float, EffectiveNoise]]:
     """For every control that has values, by its name in the tree: the study at each of them."""
-    bare = dataclasses.replace(study, compare=(), data=None, long_lags=0, **{one.field: () for one in CONTROLS.values()})
+    none: dict[str, Any] = {one.field: () for one in CONTROLS.values()}
+    bare = dataclasses.replace(study, compare=(), data=None, long_lags=0, **none)
     found = {name: {value: one.at(bare, value) for value in getattr(study, one.field)} for name, one in CONTROLS.items()}
     return {name: at for name, at in found.items() if at}
 

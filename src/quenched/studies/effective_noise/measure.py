@@ -10,7 +10,9 @@ import xarray as xr
 
 from quenched.dynamics import AbstractDynamics, Gradient, Persistent
 from quenched.dynamics.response import PerturbationResponse
+from quenched.dynamics.schedules import AbstractSchedule
 from quenched.models import AbstractGaussianModel, AbstractModel
+from quenched.numerics.checks import ParameterError
 from quenched.observables.fdt import fluctuation_response
 from quenched.studies.simulations import Simulation
 from quenched.theory import solve
@@ -72,6 +74,8 @@ def white_noise_temperature(rule: Gradient, delta: float, force_variance: xr.Dat
     is what the effective temperature shows.
     """
     batches, lr = rule.batches, rule.lr
+    if isinstance(lr, AbstractSchedule):
+        raise ParameterError(f"the temperature of white noise needs a constant lr, got {lr!r}")
     if isinstance(batches, Persistent):
         lr = 2 * batches.fraction * batches.time - lr
     return lr * (1 - batches.mean) * delta * force_variance / 2

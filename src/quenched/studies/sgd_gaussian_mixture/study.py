@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import xarray as xr
 
@@ -108,16 +108,18 @@ class SgdGaussianMixture(Study):
 
     def started(self) -> dict[str, tuple[AbstractGaussianModel, Gradient]]:
         """Models and rules of the runs from other starts, by name."""
+        if self.starts and not isinstance(self.model.start, GaussianStart):
+            raise checks.ParameterError(f"starts needs a GaussianStart, whose variance it varies, got {self.model.start!r}")
         found: dict[str, tuple[AbstractGaussianModel, Gradient]] = {}
         for ridge in dict.fromkeys((*self.start_ridges, self.rule.ridge)):
             for variance in self.starts:
-                start = dataclasses.replace(self.model.start, variance=variance)
+                start = dataclasses.replace(cast(GaussianStart, self.model.start), variance=variance)
                 name = f"R₀={variance:g}, λ={ridge:g}"
                 found[name] = dataclasses.replace(self.model, start=start), dataclasses.replace(self.rule, ridge=ridge)
         return found
 
     def theory(self, seed: int, progress: bool) -> xr.Dataset | xr.DataTree:
-        detail = {"two_time": self.details, "final_gaps": self.details}
+        detail: dict[str, Any] = {"two_time": self.details, "final_gaps": self.details}
         solver: dict[str, Any] = {
             "steps": self.steps,
             "method": "sampled",
