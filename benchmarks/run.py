@@ -16,6 +16,8 @@ from benchmarks.timing import machine
 SECTIONS = {
     "benchmarks.simulation": ("Direct simulation: 64 replicas, alpha = 2, logistic loss, float32", None),
     "benchmarks.solver": ("DMFT: one causal pass against a damped fixed-point iteration", 1),
+    "benchmarks.long_times": ("DMFT at long times: dense and compressed memory", 1),
+    "benchmarks.structured": ("Structured data against a dense matrix", 1),
     "benchmarks.batching": ("Points of a sweep: each by itself, or several in one compiled call", 1),
     "benchmarks.lab": ("Sweeps: the cost of a point beside its physics, and what a second worker brings", None),
 }

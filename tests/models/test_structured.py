@@ -52,13 +52,13 @@ def test_projections_on_the_directions_are_the_law_of_the_model(name: str) -> No
     with jax.enable_x64(True):
         sizes = model.sizes(d)
         data = model.sample(jax.random.key(1), sizes, "float64")
-        x = dense(data.x, d)
-        zeta = x @ data.directions.T / d**0.5
+        x, v = dense(data.x, d), np.asarray(data.directions)
+        zeta = x @ v.T / d**0.5
         along = np.asarray(data.x.excess) + float(data.x.spread) * np.asarray(
             jax.vmap(data.x.z.mv, out_axes=1)(data.directions) / d**0.5
         )
     np.testing.assert_allclose(zeta, along, atol=1e-12)
-    across = x - zeta @ np.asarray(data.directions) / d**0.5
+    across = x - zeta @ v / d**0.5
     assert np.mean(across**2) == pytest.approx(float(law.delta) * (1 - law.directions / d), rel=0.05)
 
 
