@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import jax
 
 import quenched as qd
 from benchmarks.timing import in_turn
+from quenched.numerics.checks import DivergenceError
 
 SAMPLES, REPEATS = 8192, 3
 LENGTHS = {"compressed": (500, 1000, 2000), "dense": (500, 1000, 2000)}
@@ -58,12 +60,9 @@ def run_compiled(steps: int, samples: int) -> None:
     """Compile for ``steps`` steps without making them: a diverging run of the same shapes ends at once."""
     wild = qd.dynamics.Gradient(lr=1e30, ridge=0.1, batches=RULE.batches)
     times = range(0, steps + 1, max(steps // 100, 1))
-    try:
-        qd.solve(
-            MODEL, wild, steps=steps, method="sampled", two_time=False, times=times, samples=samples, runs=1, memory_budget=6e10
-        )
-    except qd.records.DivergenceError:
-        pass
+    options = {"samples": samples, "runs": 1, "memory": "compressed", "memory_budget": 6e10}
+    with contextlib.suppress(DivergenceError):
+        qd.solve(MODEL, wild, steps=steps, method="sampled", two_time=False, times=times, **options)
 
 
 def table() -> str:

@@ -23,7 +23,7 @@ def table() -> str:
         counts = {"dense": (None, steps), "structured": ("structured", 100 * steps)}
         jobs = {
             # two lengths: the difference leaves the steps alone, without drawing the data
-            f"{name} {factor}": (lambda e=ensemble, s=factor * count: run(size, s, e))
+            f"{name} {factor}": (lambda d=size, e=ensemble, s=factor * count: run(d, s, e))
             for name, (ensemble, count) in counts.items()
             for factor in (1, 2)
         }
