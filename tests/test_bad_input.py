@@ -216,11 +216,13 @@ def test_a_dubious_system_is_announced(case: str) -> None:
         qd.solve(model, rule, steps=1, samples=1, method="sampled")
 
 
+@pytest.mark.slow
 def test_a_stable_system_is_not_announced() -> None:
     qd.solve(M.GaussianMixture(loss=L.Square()), D.Gradient(lr=0.5), steps=1, method="oracle")
     qd.simulate(M.GaussianMixture(loss=L.QuadraticHinge(margin=-0.5)), RULE, steps=1, size=10)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::quenched.numerics.checks.QuenchedWarning")
 def test_divergence_names_the_step() -> None:
     model, rule = M.GaussianMixture(loss=L.Square()), D.Gradient(lr=50.0)
@@ -270,6 +272,7 @@ def test_no_temperature_at_rest(theory) -> None:
         qd.observables.effective_temperature(fr.assign(loss=fr.loss * 0 + 1e-7))
 
 
+@pytest.mark.slow
 def test_a_distance_needs_two_replicas(theory) -> None:
     with pytest.raises(ParameterError, match=r"replica_correlation.*replicas=2"):
         qd.observables.replica_distance.distance_from_correlation(theory)
@@ -288,6 +291,7 @@ def test_a_field_has_a_positive_strength(strength: float) -> None:
         D.PerturbationResponse(RULE, strength=strength)
 
 
+@pytest.mark.slow
 def test_a_field_too_strong_for_linear_response_is_seen() -> None:
     weak, strong = (D.PerturbationResponse(RULE, strength=s, start=2) for s in (0.05, 20.0))
     run = {"steps": 12, "size": 40, "times": [2, 12], "seed": 1, "dtype": "float64"}
@@ -373,6 +377,7 @@ def test_the_command_line_says_no_in_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_process_says_no_too(tmp_path: Path) -> None:
     words = "run effective-noise --rule.batches Persistent --rule.batches.fraction 0.1 --rule.batches.time 1 --out out"
     done = subprocess.run(

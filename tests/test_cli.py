@@ -103,6 +103,7 @@ def test_a_class_of_ones_own_by_import_path(toy: Path) -> None:
     assert parameters(toy, *words)["model"] == {"class": "toystudies.walk.Spins", "bias": 0.25}
 
 
+@pytest.mark.slow
 def test_a_configuration_file_is_the_run(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--scale", "paper", "--seed", "9", "--rule.batches", "IID", "--scale_factor", "2"]
     assert main(["run", "toy-walk", *words, "--print_config"]) == 0
@@ -233,6 +234,7 @@ def test_help_is_enough_to_learn_from(words: list[str], expected: str, toy: Path
     assert expected in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_process_keeps_its_compiled_code(toy: Path) -> None:
     """The second process finds on disk all that the first one compiled; importing the library writes nothing."""
     cache = toy.parent / "cache" / "quenched" / "compiled"

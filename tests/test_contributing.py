@@ -53,6 +53,7 @@ def test_each_of_them_is_short() -> None:
     assert len(code["spinlab/retrieval.py"]) <= 60
 
 
+@pytest.mark.slow
 def test_spins_without_a_loss_go_through_the_engine(site: Path) -> None:
     checks = (
         "\nassert run.sizes['replica'] == 4 and run.sizes['disorder'] == 2\n"
@@ -67,6 +68,7 @@ def test_spins_without_a_loss_go_through_the_engine(site: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_gradient_rule_refuses_the_spins_by_name(site: Path) -> None:
     done = python(
         site,
@@ -82,6 +84,7 @@ def test_a_gradient_rule_refuses_the_spins_by_name(site: Path) -> None:
     ], done.stderr
 
 
+@pytest.mark.slow
 def test_the_commands_work_as_printed(site: Path) -> None:
     output = {}
     for line in COMMANDS:
@@ -102,6 +105,7 @@ def test_the_commands_work_as_printed(site: Path) -> None:
     assert np.all(tree["experiment"]["overlap"].values[..., -1] > 0.8)
 
 
+@pytest.mark.slow
 def test_bad_input_to_a_study_from_outside(site: Path) -> None:
     done = python(site, "-m", "quenched", "run", "hopfield-retrieval", "--rule.temperature", "0", "--out", "bad")
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "quenched: temperature must be > 0, got 0.0\n")

@@ -71,6 +71,7 @@ def test_a_group_of_a_file_is_no_hiding_place(result: xr.Dataset, tmp_path: Path
         qd.load(path)
 
 
+@pytest.mark.slow
 def test_nothing_is_imported(result: xr.Dataset, tmp_path: Path) -> None:
     (tmp_path / "trap_module.py").write_text(TRAP)
     paths = []
@@ -93,6 +94,7 @@ def test_with_consent_a_name_is_imported_but_never_called_unless_it_is_a_compone
         qd.records.rebuild(trusted, consent=True)
 
 
+@pytest.mark.slow
 def test_an_honest_file_is_read_and_run_again(result: xr.Dataset, tmp_path: Path) -> None:
     again = qd.simulate(**qd.records.rebuild(qd.load(qd.save(result, tmp_path / "result.nc"))))
     assert again.identical(result)

@@ -19,6 +19,7 @@ def test_the_facade_imports_nothing() -> None:
     python("import quenched, sys; assert not {'jax', 'numpy', 'xarray', 'matplotlib', 'torch'} & set(sys.modules)")
 
 
+@pytest.mark.slow
 def test_rooms_leave_the_configuration_of_jax_alone_and_need_no_peer() -> None:
     python(
         "import jax, os, sys\n"
@@ -43,6 +44,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         quenched.frobnicate  # noqa: B018
 
 
+@pytest.mark.slow
 def test_a_file_of_the_library_is_read_in_a_fresh_process(tmp_path) -> None:
     """The table of public names must be complete before a file is read, although nothing else was imported."""
     python(

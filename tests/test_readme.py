@@ -36,7 +36,14 @@ def execute(page: Path, text: str, match: re.Match[str], names: dict[str, object
         exec(compile(padding + match[last], page, "exec"), names)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page) and page != FOLLOWED], ids=lambda page: page.name)
+RUN = [
+    pytest.param(page, id=page.name, marks=[pytest.mark.slow] * (page.name != "README.md"))
+    for page in PAGES
+    if blocks(page) and page != FOLLOWED
+]
+
+
+@pytest.mark.parametrize("page", RUN)
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     text = page.read_text(encoding="utf-8")

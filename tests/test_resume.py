@@ -114,6 +114,7 @@ def test_kill_9_and_resume(tmp_path: Path) -> None:
         assert name in reference
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
     model = qd.models.GaussianMixture(loss=qd.losses.Square())
     path = tmp_path / "run.npz"

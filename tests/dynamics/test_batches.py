@@ -91,6 +91,7 @@ def test_the_slot_of_a_sample_is_uniform_and_fresh_in_every_epoch() -> None:
     assert np.sum((pairs - 500) ** 2 / 500) < 34
 
 
+@pytest.mark.slow
 def test_mapped_epochs_are_those_of_each_replica_alone() -> None:
     batches = Epochs(0.5)
 
@@ -104,6 +105,7 @@ def test_mapped_epochs_are_those_of_each_replica_alone() -> None:
     np.testing.assert_array_equal(jax.vmap(selections)(keys)[2], selections(keys[2]))
 
 
+@pytest.mark.slow
 def test_quantile_counts() -> None:
     numbers = jax.random.bits(jax.random.key(0), (101,), jnp.uint32) >> 1
     for count in (0, 1, 50, 101):
@@ -111,6 +113,7 @@ def test_quantile_counts() -> None:
     assert int(quantile(jnp.full(3, 2**31 - 1, jnp.uint32), jnp.asarray(3))) == 2**31
 
 
+@pytest.mark.slow
 def test_probabilities_are_exact_to_32_bits() -> None:
     key, n = jax.random.key(0), 1000
     bits = np.asarray(random_words(key, n)).astype(np.float64)
@@ -119,6 +122,7 @@ def test_probabilities_are_exact_to_32_bits() -> None:
         assert not happens(key, bits / 2**32, n).any()
 
 
+@pytest.mark.slow
 def test_events_are_the_same_in_float32_and_float64() -> None:
     single = np.asarray(happens(jax.random.key(1), 0.3, 10000))
     with jax.enable_x64(True):

@@ -74,6 +74,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path, monkeypatch, writes):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_a_whole_checkpoint(tmp_path):
     path = tmp_path / "run.npz"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}

@@ -23,6 +23,7 @@ def final_loss(lr, key):
     return trajectory(MODEL, rule, key, steps=12, sizes=SIZES, replicas=2, times=[12]).records["loss"].mean()
 
 
+@pytest.mark.slow
 def test_reverse_mode_agrees_with_finite_differences_in_double_precision():
     with jax.enable_x64(True):
         key = jax.random.key(3)
@@ -35,6 +36,7 @@ def test_reverse_mode_agrees_with_finite_differences_in_double_precision():
         assert abs(slope) > 1e-2
 
 
+@pytest.mark.slow
 def test_mapped_over_parameters_and_seeds_equals_single_runs():
     rates = jnp.array([0.1, 0.3])
     keys = jax.random.split(jax.random.key(0), 2)
@@ -58,6 +60,7 @@ def test_full_batch_descent_is_the_loop_written_by_hand():
         np.testing.assert_allclose(weights[k + 1], w, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_random_numbers_of_a_replica_do_not_depend_on_how_many_there_are():
     few, many = (
         trajectory(Pairs(), ZeroTemperatureFlip(), jax.random.key(5), steps=40, sizes=(30,), replicas=r, snapshots=True)
@@ -67,6 +70,7 @@ def test_random_numbers_of_a_replica_do_not_depend_on_how_many_there_are():
     np.testing.assert_array_equal(few.records["weights"], many.records["weights"][:, :2])
 
 
+@pytest.mark.slow
 def test_samples_and_seeds_differ():
     first = trajectory(Pairs(), ZeroTemperatureFlip(), jax.random.key(0), steps=1, sizes=(30,), snapshots=True)
     for other in (
@@ -76,6 +80,7 @@ def test_samples_and_seeds_differ():
         assert np.any(np.asarray(first.records["weights"]) != np.asarray(other.records["weights"]))
 
 
+@pytest.mark.slow
 def test_energy_never_rises_at_zero_temperature():
     run = trajectory(Pairs(), ZeroTemperatureFlip(), jax.random.key(2), steps=200, sizes=(30,), replicas=3)
     assert np.all(np.diff(run.records["energy"], axis=0) <= 1e-5)

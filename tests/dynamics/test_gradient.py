@@ -85,6 +85,7 @@ def test_the_sphere_is_kept_from_step_zero() -> None:
         assert float(jnp.sum(state.weights**2)) == pytest.approx(D, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_thermal_noise_has_variance_two_t_lr() -> None:
     temperature, lr, d = 0.7, 0.1, 20000
     cold, hot = Gradient(lr=lr), Gradient(lr=lr, temperature=temperature)
@@ -110,6 +111,7 @@ def test_momentum_is_the_heavy_ball() -> None:
         np.testing.assert_allclose(after.weights, before.weights - 0.1 * velocity, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_external_field_is_added_to_minus_the_gradient() -> None:
     rule = Gradient(lr=0.1)
     disorder, (state,) = run(rule, 0)
@@ -119,6 +121,7 @@ def test_an_external_field_is_added_to_minus_the_gradient() -> None:
     np.testing.assert_allclose(pushed - rule.step(MODEL, state, disorder, key).weights, 0.1, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["adam", "lbfgs", "polyak_sgd"])
 def test_optax_optimisers_by_name(name: str) -> None:
     disorder, states = run(Gradient(lr=0.05, transform=Optax(name)), 10)

@@ -36,6 +36,7 @@ def many(numbers, width=4, **arguments):
     return dict(zip(numbers, simulate_many(points, seeds=list(numbers), width=width, **{**ODD, **arguments}), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -52,6 +53,7 @@ def test_company_and_place_do_not_change_a_bit(arguments):
                 xr.testing.assert_identical(answer, first[number])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [1, 3])
 def test_an_answer_is_that_of_its_own_simulation(block):
     arguments = {**ODD, "disorder": 3, "replicas": 2, "share_start": True, "two_time": True, "block": block}
@@ -64,6 +66,7 @@ def test_an_answer_is_that_of_its_own_simulation(block):
             assert answer[name].attrs == alone[name].attrs
 
 
+@pytest.mark.slow
 def test_physical_times_are_those_of_each_point():
     for k, answer in many([0, 3]).items():
         np.testing.assert_allclose(answer["t"], point(k)[1].lr * np.arange(13), atol=1e-12)
@@ -97,6 +100,7 @@ def test_divergences_may_be_recorded():
     assert [answer["first_bad_step"].item() for answer in answers] == [-1, 128]
 
 
+@pytest.mark.slow
 def test_a_refused_point_stands_in_its_own_place():
     bad = Gradient(lr=0.5, batches=Persistent(fraction=0.3, time=2.0))
     points = [(GaussianMixture(alpha=0.53), rule) for rule in (bad, dataclasses.replace(bad, lr=0.1))]
@@ -108,6 +112,7 @@ def test_a_refused_point_stands_in_its_own_place():
     assert [type(answer) for answer in simulate_many(points[:1], seeds=seeds[:1], **ODD)] == [ParameterError]
 
 
+@pytest.mark.slow
 def test_a_point_rests_while_others_move():
     model = GaussianMixture(alpha=0.3, loss=QuadraticHinge(margin=0.5))
     points = [(model, Gradient(lr, Full())) for lr in (0.5, 0.05)]
@@ -127,6 +132,7 @@ def test_a_point_rests_while_others_move():
             np.testing.assert_allclose(answer[name], alone[name], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_disorder_may_hold_what_is_no_array():
     points = [(OperatorMixture(alpha=1.5, noise=noise), Gradient(0.2)) for noise in (0.3, 0.6)]
     answers = simulate_many(points, seeds=[0, 1], steps=4, size=20)
@@ -135,6 +141,7 @@ def test_disorder_may_hold_what_is_no_array():
         np.testing.assert_allclose(answers[seed]["loss"], alone["loss"], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_double_precision_and_one_point():
     (answer,) = simulate_many([point(1)], seeds=[1], dtype="float64", **ODD)
     assert answer["loss"].dtype == np.float64
@@ -164,6 +171,7 @@ def test_bad_arguments_are_named(arguments, message):
         simulate_many([point(0)], seeds=[0], sises=3, **ODD)
 
 
+@pytest.mark.slow
 def test_new_values_and_seeds_never_recompile(compilations):
     many([0, 1, 2, 3], size=34)
     before = len(compilations)

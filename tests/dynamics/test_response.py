@@ -67,6 +67,7 @@ def langevin() -> Any:
     return qd.simulate(Quadratic(), probe, steps=STEPS, replicas=3, seed=1, dtype="float64", record_weights=True)
 
 
+@pytest.mark.slow
 def test_response_of_a_pytree_is_exact_and_free_of_noise(langevin: Any) -> None:
     k = np.arange(STEPS + 1) - START
     expected = (N[0] * exact(0.5, k) + N[1] * exact(3.0, k)) / sum(N)
@@ -74,6 +75,7 @@ def test_response_of_a_pytree_is_exact_and_free_of_noise(langevin: Any) -> None:
     np.testing.assert_allclose(langevin.integrated_response, np.broadcast_to(expected, (1, 3, STEPS + 1)), atol=1e-12)
 
 
+@pytest.mark.slow
 def test_displacement_is_that_of_the_recorded_base_weights(langevin: Any) -> None:
     w = langevin.weights.values
     expected = ((w - w[:, :, [START]]) ** 2).mean(-1) / 2
@@ -83,6 +85,7 @@ def test_displacement_is_that_of_the_recorded_base_weights(langevin: Any) -> Non
     assert np.all(langevin.integrated_response[:, :, : START + 1] == 0)
 
 
+@pytest.mark.slow
 def test_base_copy_is_the_run_of_the_rule_alone() -> None:
     model = qd.models.GaussianMixture(alpha=2.0)
     rule = qd.dynamics.Gradient(lr=0.2, batches=qd.dynamics.Persistent(0.4, 1.0))
@@ -95,6 +98,7 @@ def test_base_copy_is_the_run_of_the_rule_alone() -> None:
     np.testing.assert_allclose(probed.integrated_response[:, :, 4], 0.2, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_strength_is_checked_by_halving_it() -> None:
     model = qd.models.GaussianMixture(alpha=2.0)
     rule = qd.dynamics.Gradient(lr=0.2, batches=qd.dynamics.IID(0.4))
@@ -106,6 +110,7 @@ def test_strength_is_checked_by_halving_it() -> None:
     assert 100 < large / small < 800
 
 
+@pytest.mark.slow
 def test_temperature_of_langevin_dynamics_is_that_of_the_noise() -> None:
     # one stiffness, started deep in equilibrium: B/chi = 2T/(2 - lr q) at every lag
     rule = qd.dynamics.Gradient(lr=LR, temperature=0.04)
@@ -116,6 +121,7 @@ def test_temperature_of_langevin_dynamics_is_that_of_the_noise() -> None:
     assert result.attrs["errors"].endswith("replica, 200 samples")
 
 
+@pytest.mark.slow
 def test_a_network_is_probed_with_its_pytree_of_weights() -> None:
     model = qd.models.TwoLayerNetwork()
     rule = qd.dynamics.Gradient(lr=0.2, batches=qd.dynamics.IID(0.5), normalise_batch=True)

@@ -78,6 +78,7 @@ def test_rebuilt_arguments_give_the_identical_dataset(run):
     assert provenance(run)["environment"]["versions"].keys() == {"quenched", "jax", "numpy"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", [7, 200])
 def test_chunks_do_not_change_a_bit(run, chunk):
     other = simulate(
@@ -93,12 +94,14 @@ def test_chunks_do_not_change_a_bit(run, chunk):
     assert other.drop_attrs(deep=False).identical(run.drop_attrs(deep=False))
 
 
+@pytest.mark.slow
 def test_blocks_change_last_bits_only():
     runs = [simulate(MIXTURE, SGD, steps=10, size=20, replicas=2, disorder=5, block=block) for block in (1, 3)]
     for name in runs[0]:
         np.testing.assert_allclose(runs[0][name], runs[1][name], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_the_core_and_the_dataset_are_the_same_run(run):
     core = trajectory(
         MIXTURE, SGD, jax.random.key(4), steps=70, sizes=(30, 20), replicas=3, share_start=True, sample=1, snapshots=True
@@ -106,6 +109,7 @@ def test_the_core_and_the_dataset_are_the_same_run(run):
     np.testing.assert_allclose(np.moveaxis(core.records["weights"], 0, 1), run["weights"][1], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_new_values_seeds_steps_and_times_never_recompile():
     events = []
     jax.monitoring.register_event_duration_secs_listener(
@@ -121,6 +125,7 @@ def test_new_values_seeds_steps_and_times_never_recompile():
     assert len(events) == compiled
 
 
+@pytest.mark.slow
 def test_one_configuration_compiles_at_most_three_programs():
     programs = []
     jax.monitoring.register_event_duration_secs_listener(
@@ -134,6 +139,7 @@ def gaps(model, weights, disorder):
     return model.gaps(weights, disorder)
 
 
+@pytest.mark.slow
 def test_final_observables_accumulators_and_stops():
     # all constraints y r >= kappa can hold at alpha = 0.3: gradient descent gets there and stands still
     model = GaussianMixture(alpha=0.3, loss=QuadraticHinge(margin=0.5))
@@ -165,6 +171,7 @@ def test_final_observables_accumulators_and_stops():
     assert again["accumulators"] == (WeightMoments(),)
 
 
+@pytest.mark.slow
 def test_stopped_exactly_where_the_loss_first_falls_below():
     stop = LossBelow(0.5)
     free = simulate(MIXTURE, SGD, steps=70, size=20, replicas=3)
@@ -175,6 +182,7 @@ def test_stopped_exactly_where_the_loss_first_falls_below():
         np.testing.assert_allclose(held["loss"][0, r, k:], free["loss"][0, r, k], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_spins_without_a_loss_run_and_never_go_bad():
     ds = simulate(
         Pairs(),
@@ -194,6 +202,7 @@ def test_spins_without_a_loss_run_and_never_go_bad():
     assert provenance(ds)["block"] == 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [OperatorMixture, OwnOperatorMixture])
 @pytest.mark.parametrize("block", [1, 2])
 def test_data_may_be_an_operator(kind, block):
@@ -214,6 +223,7 @@ def test_divergence_may_be_recorded():
     assert np.isinf(ds["norm"].values[0, 0, -1])
 
 
+@pytest.mark.slow
 def test_double_precision_does_not_leak():
     ds = simulate(Single(), Multiply(factor=1 + 1e-12), steps=3, dtype="float64")
     assert ds["norm"].dtype == np.float64
@@ -223,6 +233,7 @@ def test_double_precision_does_not_leak():
         assert simulate(MIXTURE, SGD, steps=2, size=20)["loss"].dtype == np.float32
 
 
+@pytest.mark.slow
 def test_shared_batches_and_start_make_equal_replicas():
     ds = simulate(MIXTURE, SGD, steps=20, size=20, replicas=2, share_start=True, share_batches=True)
     np.testing.assert_allclose(ds["replica_distance"], 0, atol=1e-12)

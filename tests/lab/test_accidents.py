@@ -89,6 +89,7 @@ def middle(case: Case, command: Command, store: Path) -> None:
     assert command.process.poll() is None
 
 
+@pytest.mark.slow
 def test_a_worker_is_killed(case: Case, bench: Bench, tmp_path: Path) -> None:
     store = tmp_path / "store"
     command = bench.sweep([*case.words, *TWO], store)
@@ -105,6 +106,7 @@ def test_a_worker_is_killed(case: Case, bench: Bench, tmp_path: Path) -> None:
     assert {point for point, count in bench.counts().items() if count > 1} <= {line.point for line in log if line.pid == victim}
 
 
+@pytest.mark.slow
 def test_scheduler_and_client_are_killed(case: Case, bench: Bench, tmp_path: Path) -> None:
     store = tmp_path / "store"
     command = bench.sweep([*case.words, *TWO], store)
@@ -130,6 +132,7 @@ def test_scheduler_and_client_are_killed(case: Case, bench: Bench, tmp_path: Pat
     assert len(again) == case.points - len(safe)
 
 
+@pytest.mark.slow
 def test_files_are_damaged_and_strangers_are_put_in(case: Case, bench: Bench, tmp_path: Path) -> None:
     store = tmp_path / "store"
     shutil.copytree(case.reference, store)
@@ -161,6 +164,7 @@ def naming(name: str) -> xr.Dataset:
     return xr.Dataset({"x": 1.0}, attrs={"provenance": json.dumps(record)})
 
 
+@pytest.mark.slow
 def test_a_cluster_started_by_hand_fills_the_same_store(case: Case, bench: Bench, tmp_path: Path) -> None:
     store = tmp_path / "store"
     with cluster(bench, store) as (address, _):
@@ -193,6 +197,7 @@ def test_the_scheduler_of_a_cluster_is_killed(case: Case, bench: Bench, tmp_path
     assert len(again) == case.points - len(safe)
 
 
+@pytest.mark.slow
 def test_the_scheduler_goes_while_an_answer_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def result(self: Future, timeout: float | None = None) -> None:
         raise CommClosedError("in <TCP (closed) ConnectionPool.gather>: Connection reset by peer")
@@ -200,12 +205,13 @@ def test_the_scheduler_goes_while_an_answer_is_fetched(tmp_path: Path, monkeypat
     monkeypatch.setattr(Future, "result", result)
     with (
         LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as local,
-        Client(local) as client,
+        Client(local, set_as_default=False) as client,
         pytest.raises(ClusterLostError, match=r"^the scheduler inproc://.* is gone; 0 of 2 points are safe"),
     ):
         sweep(Ramp(), {"x": [1.0, 2.0]}, store=tmp_path / "store", scheduler=client)
 
 
+@pytest.mark.slow
 def test_two_clients_fill_one_store(case: Case, bench: Bench, tmp_path: Path, record_property) -> None:
     store = tmp_path / "store"
     commands = [bench.sweep([*case.words, *TWO], store) for _ in range(2)]
@@ -251,6 +257,7 @@ def small_disk(request: pytest.FixtureRequest, case: Case, tmp_path: Path) -> It
         subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_a_disk_is_full(case: Case, bench: Bench, small_disk: Disk) -> None:
     store = small_disk.folder / "store"
     command = bench.sweep([*case.words, *TWO], store, **small_disk.environment)

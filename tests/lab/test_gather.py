@@ -52,6 +52,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+@pytest.mark.slow
 def test_the_grid_holds_every_point_under_its_parameters(store: Store) -> None:
     studies = ramps(model=(alpha(2.0), alpha(0.5)), x=(1.0, -1.0, 3.0))
     fill(store, studies, (0, 1))
@@ -219,6 +220,7 @@ def test_plain_xarray_shows_the_summary(store: Store) -> None:
         xr.testing.assert_equal(plain.load(), open_store(store.folder).drop_vars("failed").load())
 
 
+@pytest.mark.slow
 def test_a_fresh_process_knows_the_public_names(store: Store) -> None:
     fill(store, ramps(x=(1.0, 2.0)))
     code = f"import quenched as qd; assert 'open' in dir(qd); assert qd.open({str(store.folder)!r}).sizes['x'] == 2"

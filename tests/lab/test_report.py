@@ -122,6 +122,7 @@ def test_a_sweep_has_a_viewer_a_figure_per_variable_and_its_failures(study: type
     assert [variable["text"] for variable in numbers["variables"]] == ["test error", "training loss"]
 
 
+@pytest.mark.slow
 def test_at_most_fifty_failures_are_listed(study: type[Study], tmp_path: Path) -> None:
     store = filled(tmp_path / "store", study(), {"size": list(range(10, 70))}, failing=range(57))
     page = Page(report(store, tmp_path / "page.html"))

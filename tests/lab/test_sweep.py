@@ -147,6 +147,7 @@ def test_a_full_disk_ends_the_sweep(threads: Client, tmp_path: Path, monkeypatch
     assert names(tmp_path / "s") == set()
 
 
+@pytest.mark.slow
 def test_an_interrupt_says_what_is_safe(threads: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = dispatch._answer
     seen: list[Any] = []
@@ -266,6 +267,7 @@ def test_shares_of_cores(cores: tuple[int, ...], count: int) -> None:
         assert max(map(len, found)) - min(map(len, found)) <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
 def test_workers_are_pinned_and_keep_compiled_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -326,6 +328,7 @@ def ends(running: subprocess.Popen[str], interrupt: Callable[[int, int], None]) 
     assert psutil.wait_procs(family, timeout=10)[1] == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_cleanly_and_the_same_command_continues(tmp_path: Path) -> None:
     running, store, command = started(tmp_path)
     ends(running, os.killpg)
@@ -338,6 +341,7 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_continues(tmp_path: Path) -> N
     assert len(names(store)) == LONG
 
 
+@pytest.mark.slow
 def test_an_interrupt_of_the_client_alone_ends_its_workers_too(tmp_path: Path) -> None:
     running, _, _ = started(tmp_path)
     ends(running, os.kill)
@@ -354,6 +358,7 @@ print(json.dumps([swept.points, swept.computed]))
 """
 
 
+@pytest.mark.slow
 def test_a_script_needs_no_guard(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     command = [sys.executable, "-W", "error::RuntimeWarning", "script.py"]

@@ -39,6 +39,7 @@ def parameters(store: Path) -> list[dict[str, Any]]:
     return [provenance(load(path, consent=True))["parameters"] for path in sorted(store.glob("*.nc"))]
 
 
+@pytest.mark.slow
 def test_it_says_what_was_done_and_what_comes_next(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["sweep", "toy-point", "--over", "x=0.5:2:4", "--over", "flag=true,false", "--seeds", "2"]
     assert main(words) == 0
@@ -72,6 +73,7 @@ def test_the_other_options_set_what_is_not_swept(folder: Path) -> None:
     assert {provenance(load(path, consent=True))["seed"] for path in (folder / "s").iterdir()} == {5}
 
 
+@pytest.mark.slow
 def test_a_configuration_file_is_the_sweep(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--over", "x=0.1,0.3", "--over", "flag=true", "--seeds", "2", "--count", "7", "--store", "s"]
     assert main(["sweep", "toy-point", *words, "--print_config"]) == 0

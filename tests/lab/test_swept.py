@@ -140,6 +140,7 @@ def test_values_of_any_kind_are_a_coordinate(values: list[Any], expected: list[A
 scalars = st.one_of(st.booleans(), st.integers(-3, 3), st.floats(-2, 2), st.text(max_size=2), st.none())
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.fixed_dictionaries({"seed": st.integers(0, 3)}, optional=dict.fromkeys(("a", "a.b", "c"), scalars)), min_size=1)
 )

@@ -84,6 +84,7 @@ def test_data_have_the_law_along_and_across_the_directions(model: AbstractGaussi
         assert np.all(np.abs(np.mean(ours, axis=0) - np.mean(np.asarray(law), axis=0)) < 4.5 * error)
 
 
+@pytest.mark.slow
 def test_phase_retrieval_and_teacher_measure_the_same_projection() -> None:
     for model, law in ((PhaseRetrieval(), lambda r: r**2), (TeacherStudent(), np.sign)):
         data = draw(model, 200)
@@ -99,6 +100,7 @@ def test_clusters_have_their_weights() -> None:
     assert [(c == k).mean() for k in (-1, 0, 1)] == pytest.approx([0.25, 0.5, 0.25])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model",
     [GaussianMixture(), GaussianMixture(loss=Logistic(output=Tanh())), THREE, TeacherStudent(), GaussianMixture(loss=Square())],
@@ -125,6 +127,7 @@ def test_vanishing_weights_guess() -> None:
         assert float(model.test_error(*zero)) == pytest.approx(0.5)
 
 
+@pytest.mark.slow
 def test_order_parameters_and_operators() -> None:
     model = GaussianMixture()
     data = draw(model, 60)
@@ -138,6 +141,7 @@ def test_order_parameters_and_operators() -> None:
     assert TwoDirections().observe(w, draw(TwoDirections(), 60))["overlap"].shape == (2,)
 
 
+@pytest.mark.slow
 def test_refresh_keeps_the_directions_and_redraws_the_samples() -> None:
     model = TwoDirections()
     data = draw(model, 30)
@@ -146,6 +150,7 @@ def test_refresh_keeps_the_directions_and_redraws_the_samples() -> None:
     assert not np.allclose(new.x, data.x)
 
 
+@pytest.mark.slow
 def test_starts_have_their_overlap_and_norm() -> None:
     v = draw(GaussianMixture(), 5, 4000).directions
     w = SphericalStart(0.3).draw(jax.random.key(0), v)
@@ -161,6 +166,7 @@ def test_a_model_survives_its_description(model: AbstractGaussianModel) -> None:
     assert build(describe(model)) == model
 
 
+@pytest.mark.slow
 def test_stiffness_is_the_top_eigenvalue_of_the_data() -> None:
     # fluctuations of the edge are of order d^(-2/3), of the outlier d^(-1/2)
     for model in (GaussianMixture(), GaussianMixture(positive_fraction=0.3), THREE, RandomLabels(alpha=3), TwoDirections()):

@@ -116,6 +116,7 @@ def test_labels_without_correlation_get_some_direction() -> None:
     assert float(jnp.sum(disorder.directions**2)) == pytest.approx(2.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [Logistic(), Square()])
 def test_the_usual_step_is_stable_and_learns(loss) -> None:
     rule = Gradient(lr=0.2)
@@ -151,6 +152,7 @@ def test_no_held_out_data_no_test_error_and_regression_no_errors() -> None:
         assert set(model.observe(w, disorder)) == names
 
 
+@pytest.mark.slow
 def test_it_is_the_mixture_on_the_mixture_s_data() -> None:
     mixture = GaussianMixture()
     data = mixture.sample(jax.random.key(0), (400, 200), jnp.float32)
@@ -165,6 +167,7 @@ def test_it_is_the_mixture_on_the_mixture_s_data() -> None:
 # ---- a hidden layer
 
 
+@pytest.mark.slow
 def test_a_network_starts_with_outputs_of_order_one_at_any_width() -> None:
     spreads = []
     for width in (16, 1024):
@@ -174,6 +177,7 @@ def test_a_network_starts_with_outputs_of_order_one_at_any_width() -> None:
     assert 0.1 < spreads[1] < 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", [None, Relu()])
 def test_a_network_learns(activation) -> None:
     model = TwoLayerNetwork(data=SMALL, width=16) if activation is None else TwoLayerNetwork(data=SMALL, activation=activation)
@@ -183,6 +187,7 @@ def test_a_network_learns(activation) -> None:
     assert set(after) == {"norm", "loss", "train_error", "test_error"}
 
 
+@pytest.mark.slow
 def test_the_energy_of_a_network_is_the_mean() -> None:
     model, disorder, w = ready(TwoLayerNetwork(data=SMALL, width=4))
     rule = Gradient(lr=0.1)
@@ -197,6 +202,7 @@ def test_the_energy_of_a_network_is_the_mean() -> None:
 # ---- a loss of one's own
 
 
+@pytest.mark.slow
 def test_sample_losses_are_the_loss_of_single_samples() -> None:
     model, disorder, w = ready(own())
     x, y = np.asarray(disorder.x), np.asarray(disorder.y)
@@ -207,6 +213,7 @@ def test_sample_losses_are_the_loss_of_single_samples() -> None:
     assert float(values["norm"]) == pytest.approx((np.sum(parameters()["w"] ** 2) + 0.04) / 65, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_replicas_start_at_params_or_around_them() -> None:
     for spread in (0.0, 0.3):
         model, disorder, _ = ready(own(spread=spread, params=parameters(4000), data=Arrays(np.ones((2, 4000)), [1.0, 2.0])))
@@ -215,6 +222,7 @@ def test_replicas_start_at_params_or_around_them() -> None:
         assert abs(apart - 2 * spread**2) <= 4.5 * 2 * spread**2 * math.sqrt(2 / 4000)
 
 
+@pytest.mark.slow
 def test_integer_leaves_and_labels_are_passed_on() -> None:
     def loss(params, batch):
         x, y = batch

@@ -9,12 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
+from scipy import stats
 
 import quenched as qd
 from quenched.models.structured import StructuredEnsemble, StructuredMatrix
 from quenched.numerics.checks import IncompatibleError, ParameterError
 from quenched.numerics.quadrature import marchenko_pastur_quantiles
 from quenched.observables import mean_error
+from quenched.records import rebuild
 
 SQUARE = qd.models.GaussianMixture(alpha=2.0, noise=0.5, loss=qd.losses.Square())
 LAWS = {
@@ -35,6 +37,7 @@ def dense(operator, d: int) -> np.ndarray:
     return np.asarray(jax.vmap(operator.mv, out_axes=1)(jnp.eye(d)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "d"), [(64, 32), (48, 48), (21, 50), (100, 37)])
 def test_matrix_has_the_spectrum_of_the_law(n: int, d: int) -> None:
     with jax.enable_x64(True):
@@ -44,6 +47,7 @@ def test_matrix_has_the_spectrum_of_the_law(n: int, d: int) -> None:
     np.testing.assert_allclose(np.sort(values**2) / d, marchenko_pastur_quantiles(n / d, k), rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAWS)
 def test_projections_on_the_directions_are_the_law_of_the_model(name: str) -> None:
     """x.v/sqrt(d) is what ``latent`` makes of Z v/sqrt(d), and the other directions have variance Delta."""
@@ -62,6 +66,7 @@ def test_projections_on_the_directions_are_the_law_of_the_model(name: str) -> No
     assert np.mean(across**2) == pytest.approx(float(law.delta) * (1 - law.directions / d), rel=0.05)
 
 
+@pytest.mark.slow
 def test_gradient_is_that_of_the_matrix() -> None:
     model, d = StructuredEnsemble(LAWS["two clusters"]), 48
     with jax.enable_x64(True):
@@ -73,6 +78,11 @@ def test_gradient_is_that_of_the_matrix() -> None:
         expected = jax.hessian(lambda u: jnp.sum(model.losses(u, same)))(w[0]) @ w[1]
     np.testing.assert_allclose(ours, direct, rtol=1e-10)
     np.testing.assert_allclose(curved, expected, rtol=1e-10)
+
+
+def four_sigma(runs: int) -> float:
+    """The bound on a mean over its measured error that is as rarely passed as four standard errors of a Gaussian."""
+    return float(stats.t.isf(stats.norm.sf(4.0), runs - 1))
 
 
 def z_scores(found: xr.Dataset, exact: xr.Dataset, names: tuple[str, ...]) -> np.ndarray:
@@ -92,7 +102,7 @@ def test_dynamics_have_the_limit_of_gaussian_data() -> None:
     times = [1, 5, 20, 59]
     found = qd.simulate(SQUARE, RULES["SGD"], steps=59, size=2048, disorder=16, times=times, ensemble="structured", seed=5)
     exact = qd.solve(SQUARE, RULES["SGD"], steps=59, times=times, method="oracle", two_time=False)
-    assert np.abs(z_scores(found, exact, ("overlap", "norm", "loss"))).max() < 4
+    assert np.abs(z_scores(found, exact, ("overlap", "norm", "loss"))).max() < four_sigma(16)
 
 
 @pytest.mark.slow
@@ -104,8 +114,7 @@ def test_large_systems_have_the_limit_of_gaussian_data(name: str, size: int) -> 
     exact = qd.solve(SQUARE, RULES[name], steps=59, times=times, method="oracle", two_time=False)
     z = z_scores(found, exact, ("overlap", "norm", "loss"))
     print(name, size, z)
-    # Student's t with seven degrees of freedom: 4 standard errors of a Gaussian are 8
-    assert np.abs(z).max() < 8
+    assert np.abs(z).max() < four_sigma(8)
     assert mean_error(found["overlap"])[1].max() < 0.004
 
 
@@ -115,7 +124,7 @@ def test_large_overparametrised_systems_have_the_limit_of_gaussian_data() -> Non
     rule = qd.dynamics.Gradient(lr=0.2, batches=qd.dynamics.IID(fraction=0.3))
     found = qd.simulate(model, rule, steps=50, size=32768, disorder=8, times=[10, 50], ensemble="structured", seed=7)
     exact = qd.solve(model, rule, steps=50, times=[10, 50], method="oracle", two_time=False)
-    assert np.abs(z_scores(found, exact, ("overlap", "norm", "loss"))).max() < 8
+    assert np.abs(z_scores(found, exact, ("overlap", "norm", "loss"))).max() < four_sigma(8)
 
 
 @pytest.mark.slow
@@ -135,6 +144,7 @@ def test_long_run_agrees_with_the_long_theory() -> None:
         assert np.all(np.abs(a - b) < 5 * np.hypot(ea, eb))
 
 
+@pytest.mark.slow
 def test_every_rule_runs_and_the_call_can_be_rebuilt() -> None:
     rule = qd.dynamics.Gradient(
         lr=0.1,
@@ -144,7 +154,7 @@ def test_every_rule_runs_and_the_call_can_be_rebuilt() -> None:
     )
     probe = qd.dynamics.PerturbationResponse(rule, start=2)
     first = qd.simulate(LAWS["two clusters"], probe, steps=6, size=40, disorder=2, replicas=2, ensemble="structured", seed=1)
-    again = qd.simulate(**qd.rebuild(first))
+    again = qd.simulate(**rebuild(first))
     xr.testing.assert_identical(first, again)
     assert first.sizes["replica"] == 2
     assert "StructuredEnsemble" in first.attrs["provenance"]
@@ -159,7 +169,5 @@ def test_what_has_no_structured_form_is_refused_by_name() -> None:
         qd.simulate(qd.models.TwoLayerNetwork(), rule, steps=1, ensemble="structured")
     with pytest.raises(IncompatibleError, match="Fresh"):
         qd.simulate(law, qd.dynamics.Gradient(lr=0.1, batches=qd.dynamics.Fresh()), steps=1, size=8, ensemble="structured")
-    with pytest.raises(ParameterError, match="law must be a AbstractGaussianModel"):
-        StructuredEnsemble(qd.models.TwoLayerNetwork())
     with pytest.raises(IncompatibleError, match="StructuredEnsemble"):
         qd.solve(StructuredEnsemble(law), rule, steps=1)

@@ -35,10 +35,11 @@ def test_fast_transform_of_any_size_is_orthogonal(n):
         back = np.asarray(jax.vmap(fast_orthogonal_transpose)(jnp.eye(n))).T
     np.testing.assert_allclose(q @ q.T, np.eye(n), atol=1e-13)
     np.testing.assert_allclose(back, q.T, atol=1e-13)
-    # no entry stands out
-    assert np.abs(q).max() <= 2 / n**0.5
+    # no entry stands out: sums of up to n/2 terms +-2/n, of which the largest of n^2 is a few standard deviations
+    assert np.abs(q).max() <= 4 / n**0.5
 
 
+@pytest.mark.slow
 def test_mixing_is_orthogonal_but_not_symmetric():
     with jax.enable_x64(True):
         q = np.asarray(OrthogonalMixing.draw(jax.random.key(1), 64, "float64")(jnp.eye(64)))
@@ -48,6 +49,7 @@ def test_mixing_is_orthogonal_but_not_symmetric():
     assert abs(np.trace(q @ q)) < 8
 
 
+@pytest.mark.slow
 def test_sample_covariance_of_the_noise_is_that_of_the_forces_at_all_pairs_of_times():
     n, alpha = 1024, 2.0
     forces = np.random.default_rng(2).standard_normal((20, n)) ** 3 + 0.5
@@ -58,6 +60,7 @@ def test_sample_covariance_of_the_noise_is_that_of_the_forces_at_all_pairs_of_ti
     np.testing.assert_allclose(noise @ noise.T / n, covariance, atol=1e-12 * np.abs(covariance).max())
 
 
+@pytest.mark.slow
 def test_mixed_values_are_gaussian():
     n = 8192
     # strongly non-Gaussian: selected samples of a small batch, all with the same sign

@@ -64,6 +64,7 @@ def test_spins_are_averaged_as_numbers() -> None:
     assert float(displacement[0, 0]) == pytest.approx(((spins[-1] - spins[0]) ** 2).mean())
 
 
+@pytest.mark.slow
 def test_in_the_engine_they_agree_with_recorded_weights() -> None:
     model = qd.models.GaussianMixture(alpha=2.0)
     rule = qd.dynamics.Gradient(lr=0.2, batches=qd.dynamics.IID(0.5))

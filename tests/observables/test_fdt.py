@@ -78,6 +78,7 @@ def test_sampled_temperature_agrees_within_its_jackknife_error() -> None:
     assert bool(result.stationary)
 
 
+@pytest.mark.slow
 def test_jackknife_error_is_the_scatter_of_repetitions() -> None:
     rng = np.random.default_rng(4)
     found = [effective_temperature(fluctuation_response(walkers(8, 50, rng), [60], [5])) for _ in range(60)]

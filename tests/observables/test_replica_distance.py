@@ -26,6 +26,7 @@ def test_pairs_and_means_agree_with_the_definition_for_a_pytree() -> None:
     np.testing.assert_allclose(rd.replica_distance(w), direct.sum(1) / 3, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_close_replicas_keep_their_digits_and_equal_ones_are_at_zero() -> None:
     base = jnp.full((3, 1000), 1000.0).at[1].add(0.0625)
     pairs = np.asarray(rd.pair_distances({"w": base}))

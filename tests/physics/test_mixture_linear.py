@@ -25,6 +25,7 @@ def spectral_response(alpha, noise, ridge, lr, steps):
     return bulk + max(0.0, 1 - alpha) * (1 - lr * ridge) ** np.arange(steps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [2.0, 0.5])
 def test_response_is_the_spectral_average(alpha):
     """1e-12 for the deterministic solver, 0.01 for Monte Carlo."""
@@ -70,6 +71,7 @@ def test_monte_carlo_against_the_exact_solution(noisy):
     assert_values(sampled, expected, {"overlap": (0.0, 0.01), "norm": (0.0, 0.015)})
 
 
+@pytest.mark.slow
 def test_direct_simulation_of_sgd(noisy):
     model, rule, exact = noisy
     experiment = qd.simulate(

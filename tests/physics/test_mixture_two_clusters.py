@@ -30,6 +30,7 @@ def persistent(model, persistent_rule):
     return qd.solve(model, persistent_rule, steps=60, **{**THEORY, "two_time": True})
 
 
+@pytest.mark.slow
 def test_first_step_from_zero():
     """m = lr alpha/2, C = m^2 (1 + Delta/alpha), and the error is the Bayes-optimal one."""
     rule = Gradient(0.2, Persistent(1.0, 1.0))
@@ -67,11 +68,13 @@ def persistent_experiment(model, persistent_rule):
     return qd.simulate(model, persistent_rule, steps=60, times=TIMES, two_time=True, **SIMULATION)
 
 
+@pytest.mark.slow
 def test_persistent_sgd_against_simulation(persistent, persistent_experiment):
     assert_agree(persistent, persistent_experiment, [*VARIABLES, "correlation"])
     assert_above_bayes(persistent_experiment, 2.0, 0.5)
 
 
+@pytest.mark.slow
 def test_imbalanced_clusters_against_simulation(persistent_rule, persistent_experiment):
     uneven = mixture(alpha=2.0, noise=0.5, positive_fraction=0.3, variance=0.3, overlap=0.2)
     theory = qd.solve(uneven, persistent_rule, steps=60, **{**THEORY, "two_time": True})
@@ -114,6 +117,7 @@ def test_two_time_identities(persistent, persistent_rule):
         np.testing.assert_allclose(np.diagonal(one["correlation"]), one["norm"], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batches", [Persistent(1.0, 0.7), pytest.param(IID(1.0), marks=pytest.mark.slow)])
 def test_a_full_fraction_is_descent(batches):
     """Exact with common seeds."""

@@ -118,6 +118,7 @@ def test_the_langevin_correction_is_linear_in_the_learning_rate() -> None:
     assert 2 * second - first == pytest.approx(0.05, abs=4e-4)
 
 
+@pytest.mark.slow
 def test_without_noise_there_is_no_temperature_and_no_distance() -> None:
     rule = sgd(1.0, ridge=0.2)
     ds = qd.solve(model(), rule, steps=700, method="oracle", replicas=2)
@@ -145,6 +146,7 @@ def exact() -> xr.Dataset:
     return ds.assign(fluctuation_response(ds, [WINDOW], LAGS).drop_dims("t"))
 
 
+@pytest.mark.slow
 def test_the_simulation_measures_the_same_noise(exact: xr.Dataset) -> None:
     probe = qd.dynamics.PerturbationResponse(sgd(0.3), start=WINDOW)
     run = qd.simulate(

@@ -144,6 +144,7 @@ def test_a_second_replica_does_not_change_the_first() -> None:
         assert np.all(np.abs(z[name].values) < 4), (name, z[name].values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "batches", [pytest.param(qd.dynamics.IID(1.0), marks=pytest.mark.slow), qd.dynamics.Persistent(1.0, 0.7)], ids=str
 )
@@ -163,6 +164,7 @@ def test_the_whole_batch_makes_no_noise_in_theory_and_no_temperature() -> None:
     assert np.abs(found.temperature).max() < 1e-12
 
 
+@pytest.mark.slow
 def test_the_response_is_linear_in_the_field() -> None:
     probe = qd.dynamics.PerturbationResponse(rule(qd.dynamics.IID(0.3)), strength=0.05, start=10)
     full, half = (

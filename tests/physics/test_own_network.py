@@ -38,6 +38,7 @@ def rule(batches: qd.dynamics.AbstractBatches, lr: float = 0.5, **options: float
     return qd.dynamics.Gradient(lr=lr, batches=batches, normalise_batch=True, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "batches", [qd.dynamics.IID(1.0), pytest.param(qd.dynamics.Persistent(1.0, 2.0), marks=pytest.mark.slow)], ids=str
 )
@@ -110,6 +111,7 @@ def valley(params, batch):
     return 0.5 * sum(q * jnp.sum(params[name] ** 2) for name, q in STIFF.items()) + 0 * jnp.mean(batch[0])
 
 
+@pytest.mark.slow
 def test_langevin_dynamics_in_a_valley_obeys_the_exact_discrete_formula() -> None:
     """Per mode w' = (1 - lr q) w + sqrt(2 T lr) xi: V = 2T/(q(2 - lr q)), B = V (1 - rho^k), chi = (1 - rho^k)/q, rho = 1 - lr q.
 
@@ -140,6 +142,7 @@ def test_langevin_dynamics_in_a_valley_obeys_the_exact_discrete_formula() -> Non
 # ---- the response of a network against its own Jacobian
 
 
+@pytest.mark.slow
 def test_the_response_of_a_network_is_the_trace_of_its_jacobian() -> None:
     """G(t+1) = (1 - lr H(t)) G(t) + lr, chi = Tr G/N: the matrix that random directions sample, from the Hessian of the loss."""
     start, steps, lr = 5, 25, 0.5

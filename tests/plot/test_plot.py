@@ -150,6 +150,7 @@ def test_points_are_spread_along_the_axis() -> None:
     assert np.sum(x[linear] > 500) >= 4
 
 
+@pytest.mark.slow
 def test_files_are_functions_of_the_figure(tmp_path: Path) -> None:
     data = experiment()
     before = dict(mpl.rcParams)
@@ -165,6 +166,7 @@ def test_files_are_functions_of_the_figure(tmp_path: Path) -> None:
     assert dict(mpl.rcParams) == before
 
 
+@pytest.mark.slow
 def test_importing_and_drawing_leave_the_global_state_alone() -> None:
     code = (
         "import sys, quenched, quenched.plot as qp; assert 'matplotlib' not in sys.modules; "

@@ -68,6 +68,7 @@ def test_different_parameters_are_different_points(one: Study, other: Study, see
     assert (one.fingerprint(seed) == other.fingerprint(seed)) == (one == other)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(study=ramps, order=st.randoms(use_true_random=False))
 def test_the_order_of_fields_does_not_matter(study: Study, order: Any) -> None:

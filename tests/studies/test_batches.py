@@ -72,6 +72,7 @@ def test_points_that_go_alone_are_run_one_by_one_with_errors_in_their_places() -
     assert [answers[k]["theory/double"].item() for k in (0, 2)] == [2.0, 6.0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", [MIXTURE, NOISE], ids=lambda study: study.name)
 def test_an_outcome_does_not_depend_on_its_company_or_place(study: Any) -> None:
     several = points(study, 5)
@@ -82,6 +83,7 @@ def test_an_outcome_does_not_depend_on_its_company_or_place(study: Any) -> None:
             assert same(answer, whole[index])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", [MIXTURE, NOISE], ids=lambda study: study.name)
 def test_an_outcome_is_that_of_its_own_run(study: Any) -> None:
     chosen = points(study, 2)

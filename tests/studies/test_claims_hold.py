@@ -14,6 +14,7 @@ CLAIMS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_claim(claim):
     verdict = claim.judge()

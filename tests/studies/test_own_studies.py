@@ -60,7 +60,7 @@ TINY = {
 }
 
 
-@pytest.fixture(scope="module", params=list(TINY))
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] * (name != "mixture")) for name in TINY])
 def outcome(request):
     study = TINY[request.param]
     return study, study.run(seed=3)

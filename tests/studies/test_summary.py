@@ -112,6 +112,7 @@ def test_what_stands_beside_does_not_enter(mixture: xr.DataTree) -> None:
     np.testing.assert_allclose(alone.run(seed=3)["loss"], mixture["loss"], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_names_do_not_depend_on_the_rule(noise: xr.DataTree) -> None:
     assert set(noise.data_vars) == set(NUMBERS) | {f"{name}_error" for name in NUMBERS}
     assert set(noise.to_dataset().coords) == {"engine"}
@@ -119,6 +120,7 @@ def test_names_do_not_depend_on_the_rule(noise: xr.DataTree) -> None:
     assert slower.run(seed=1).data_vars.keys() == noise.data_vars.keys()
 
 
+@pytest.mark.slow
 def test_noise_is_summarised_by_temperature_and_distance(noise: xr.DataTree) -> None:
     root, own = noise.to_dataset(), {"rule": "persistent SGD, b=0.3, τ=2"}
     for engine in ("theory", "experiment"):
@@ -133,6 +135,7 @@ def test_noise_is_summarised_by_temperature_and_distance(noise: xr.DataTree) -> 
         np.testing.assert_allclose(root["at_margin"].sel(engine=engine), at_margin, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_given_data_are_an_experiment_only(noise: xr.DataTree) -> None:
     for name in NUMBERS:
         if name.startswith("data_"):
@@ -142,6 +145,7 @@ def test_given_data_are_an_experiment_only(noise: xr.DataTree) -> None:
     assert NUMBERS["data_test_error"].attributes() == noise["data_test_error"].attrs
 
 
+@pytest.mark.slow
 def test_parts_that_are_left_out_have_no_numbers_and_no_figures() -> None:
     study = dataclasses.replace(NOISE, satisfiable=None, data=None, compare=())
     tree = study.run(seed=2)
@@ -150,6 +154,7 @@ def test_parts_that_are_left_out_have_no_numbers_and_no_figures() -> None:
     assert set(study.figures(tree)) == {"overview", "fluctuation-response"}
 
 
+@pytest.mark.slow
 def test_a_temperature_that_is_not_defined_is_nan(noise: xr.DataTree) -> None:
     # a system at rest: nothing moves, and the training loss is zero
     parts = {path: noise[path].to_dataset() for path in ("theory/fluctuations", "experiment/fluctuations")}
@@ -159,6 +164,7 @@ def test_a_temperature_that_is_not_defined_is_nan(noise: xr.DataTree) -> None:
     assert np.isnan(found["effective_temperature_error"]).all()
 
 
+@pytest.mark.slow
 def test_a_loss_without_a_margin_has_no_fraction_at_it(noise: xr.DataTree) -> None:
     smooth = dataclasses.replace(NOISE, satisfiable=GaussianMixture(alpha=0.5, loss=Logistic()))
     assert set(noise.data_vars) - set(smooth.summary(noise).data_vars) == {"at_margin", "at_margin_error"}
@@ -171,6 +177,7 @@ def test_the_preset_for_maps_is_the_study_with_less_beside_it(study: Any) -> Non
     assert (preset.model, preset.rule) == (study().model, study().rule)
 
 
+@pytest.mark.slow
 def test_learning_curves_alone() -> None:
     study = dataclasses.replace(MIXTURE, details=False, compare=())
     tree = study.run(seed=3)

@@ -56,6 +56,7 @@ def test_two_time_functions(descent):
     np.testing.assert_allclose(np.diagonal(r, -1, 1, 2), 1, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_orthogonal_probes_leave_no_noise_where_the_curvature_is_constant(descent):
     ours, exact = descent
     # the curvature of the square loss is 1 for all samples, probes of different times are exactly orthogonal: rounding is left
@@ -78,6 +79,7 @@ def noisy():
     return solve(model, rule, steps=60, replicas=2, **SMALL), solve_oracle(model, rule, steps=60, replicas=2)
 
 
+@pytest.mark.slow
 def test_square_loss_sgd_with_two_replicas(noisy):
     ours, exact = noisy
     at = [1, 5, 20, 59]
@@ -96,6 +98,7 @@ def test_the_distance_is_the_difference_of_the_correlations(noisy):
     np.testing.assert_allclose(q, np.swapaxes(q, 1, 2), atol=1e-12)
 
 
+@pytest.mark.slow
 def test_temperature_and_schedule():
     model = two_clusters(Square(), alpha=3.0)
     rule = Gradient(PowerLawDecay(0.3, 10.0, 0.5), ridge=0.2, temperature=0.05)
@@ -106,6 +109,7 @@ def test_temperature_and_schedule():
     assert_agree(ours.response.values[:, 30, [0, 10, 25]], exact.response.values[30, [0, 10, 25]], rounding=2e-4)
 
 
+@pytest.mark.slow
 def test_exact_response_where_it_does_not_decay():
     model, rule = two_clusters(Square(), alpha=0.5), Gradient(0.2, batches=IID(0.3))
     exact = solve_oracle(model, rule, steps=30).response.values[30, 0]
@@ -114,6 +118,7 @@ def test_exact_response_where_it_does_not_decay():
     assert_agree(ours.response.values[:, 30, 0], exact)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decay", [0.5, 0.9])
 def test_momentum_moves_every_mode_as_a_heavy_ball(decay):
     lr, ridge, steps = 0.1, 0.1, 40
@@ -139,6 +144,7 @@ def test_zero_momentum_is_plain_descent():
         np.testing.assert_allclose(heavy[name], plain[name], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_one_pass_learning_is_markovian():
     alpha, delta, lr, ridge, steps = 0.8, 0.5, 0.3, 0.1, 20
     rule = Gradient(lr, ridge=ridge, batches=Fresh())
@@ -160,6 +166,7 @@ def test_one_pass_learning_is_markovian():
     assert np.all(np.tril(ours.response_kernel.values.mean(0), -1) == 0)
 
 
+@pytest.mark.slow
 def test_two_directions_are_one_in_rotated_axes():
     rule, options = Gradient(0.1, batches=IID(0.5)), {**SMALL, "two_time": False, "steps": 20}
     one = solve(LinearTeacher(alpha=2.0, two=False), rule, **options)
@@ -176,6 +183,7 @@ def test_two_directions_are_one_in_rotated_axes():
     assert_agree(two.norm.values[:, at], norm[at], norm_error[at])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batches", [Persistent(1.0, 1.0), pytest.param(Epochs(1.0), marks=pytest.mark.slow)])
 def test_full_batches_by_another_name_make_no_distance(batches):
     options = {"steps": 20, "replicas": 2, "runs": 2, "samples": 256, "two_time": False}
@@ -185,6 +193,7 @@ def test_full_batches_by_another_name_make_no_distance(batches):
     np.testing.assert_array_equal(other.norm, full.norm)
 
 
+@pytest.mark.slow
 def test_first_step_from_zero_is_bayes_optimal():
     ours = solve(two_clusters(variance=0.0), Gradient(0.2), steps=2, samples=1024, runs=2)
     m = 0.2 * 2.0 / 2
@@ -193,6 +202,7 @@ def test_first_step_from_zero_is_bayes_optimal():
     np.testing.assert_allclose(ours.test_error[:, 1], 0.102952, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_loss_of_ones_own_and_no_recompilation():
     options = {"samples": 256, "runs": 2, "method": "sampled", "times": [0, 5, 10]}
     first = solve(two_clusters(LogCosh()), Gradient(0.2, ridge=0.1, batches=IID(0.5)), steps=10, **options)
@@ -206,6 +216,7 @@ def test_a_loss_of_ones_own_and_no_recompilation():
     assert len(LogCosh.traces) == count
 
 
+@pytest.mark.slow
 def test_times_select_and_runs_are_reproducible():
     model, rule = two_clusters(), Gradient(0.2, batches=Persistent(0.3, 1.0))
     options = {"steps": 20, "samples": 256, "runs": 2, "seed": 3, "method": "sampled"}
@@ -223,6 +234,7 @@ def test_times_select_and_runs_are_reproducible():
     assert not np.allclose(other.overlap, every.overlap)
 
 
+@pytest.mark.slow
 def test_the_core_differentiates_forward():
     model, rule = two_clusters(), Gradient(0.2, ridge=0.1)
     plan = Plan(rows=16, slots=16, samples=1024, dtype="float64", two_time=False)

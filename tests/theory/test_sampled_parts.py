@@ -18,6 +18,7 @@ from quenched.theory.sampled.response import Impulses, SignProbes
 from quenched.theory.sampled.trajectory import covariance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [GaussianMixture(noise=0.5), GaussianMixture(noise=0.05, clusters=3), TeacherStudent()])
 def test_latents_have_exact_moments(model):
     n = 1024
@@ -109,6 +110,7 @@ def test_bad_memories_are_refused(arguments, word):
         LegendreMemory(*arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "rows"), [(64, 40), (16, 40)])
 def test_probe_fields_are_signs_orthogonal_over_time_and_project_by_a_transform(n, rows):
     probes = SignProbes.draw(jax.random.key(0), 2, 3, rows, n, "float32")
@@ -124,6 +126,7 @@ def test_probe_fields_are_signs_orthogonal_over_time_and_project_by_a_transform(
     np.testing.assert_allclose(probes.project(jnp.asarray(x), rows), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_probes_are_independent_of_each_other():
     n, rows = 256, 40
     probes = SignProbes.draw(jax.random.key(1), 1, 4, rows, n, "float32")
@@ -138,6 +141,7 @@ def test_probes_are_independent_of_each_other():
     assert abs(np.mean(products[0] @ products[0].T / n) - 1 / len(products[0])) < 5 / len(products[0])
 
 
+@pytest.mark.slow
 def test_more_probes_reduce_the_noise_of_the_response():
     model = GaussianMixture(alpha=0.5, noise=0.5, loss=QuadraticHinge(1.0), start=GaussianStart(variance=1.0))
     rule = Gradient(0.2, batches=IID(0.3))
@@ -179,6 +183,7 @@ RULES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES, ids=["ridge", "schedule", "momentum", "sphere", "fresh"])
 def test_response_lanes_solve_the_equations_of_the_weight(rule):
     start = SphericalStart(0.3) if isinstance(rule.constraint, Spherical) else GaussianStart(0.1, 0.5)

@@ -13,8 +13,8 @@ from quenched.models import FromLoss, GaussianMixture, TwoLayerNetwork
 from quenched.numerics.checks import DivergenceError, IncompatibleError, ParameterError, QuenchedWarning
 from quenched.records.datasets import provenance, rebuild
 from quenched.theory import solve
+from quenched.theory.sampled.options import memory_estimate
 from quenched.theory.sampled.process import Plan
-from quenched.theory.sampled.solver import memory_estimate
 from quenched.theory.solve import choose
 from tests.theory.sampled_systems import two_clusters
 

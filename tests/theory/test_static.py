@@ -21,6 +21,7 @@ def numbers(ds):
     return {name: float(value) for name, value in ds.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ridge", "expected"),
     [
@@ -34,6 +35,7 @@ def test_logistic_reference_values(ridge, expected):
         assert found[name] == pytest.approx(value, abs=6e-6), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("alpha", "noise", "ridge"), [(2.0, 0.5, 0.1), (0.3, 0.05, 1e-3), (10.0, 2.0, 0.5), (3.0, 0.5, 0.0)])
 def test_square_loss_agrees_with_its_closed_form(alpha, noise, ridge):
     found, exact = numbers(ridge_estimator(mixture(Square(), alpha, noise), ridge)), ridge_minimiser(alpha, noise, ridge)
@@ -66,6 +68,7 @@ class Kinked(AbstractMarginLoss):
         return 0.5 * jnp.maximum(1.0 - gap, 0.0) ** 2
 
 
+@pytest.mark.slow
 def test_breakpoints_of_a_user_loss():
     known = numbers(ridge_estimator(mixture(QuadraticHinge()), 0.1))
     told = numbers(ridge_estimator(mixture(Kinked()), 0.1, breakpoints=(1.0,)))
@@ -98,6 +101,7 @@ def test_the_estimator_satisfies_its_stationarity_condition():
     assert found["loss"] == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [Logistic(), QuadraticHinge(), Hinge()])
 def test_no_estimator_beats_the_bayes_error(loss):
     for ridge in (0.05, 1.0, 20.0):
@@ -139,6 +143,7 @@ def test_bayes_error_is_that_of_the_first_gradient_step():
     assert bayes_error(alpha, delta) == pytest.approx(erfc(m / np.sqrt(2 * delta * m**2 * (1 + delta / alpha))) / 2, rel=1e-14)
 
 
+@pytest.mark.slow
 def test_separable_data_without_ridge_do_not_converge():
     with pytest.raises(ConvergenceError, match="residual"):
         ridge_estimator(mixture(Logistic(), alpha=0.5), 0.0, max_iterations=50)

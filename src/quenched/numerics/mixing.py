@@ -55,14 +55,21 @@ def fast_orthogonal(x: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
     """A fixed orthogonal matrix times x along the last axis, any n, all entries of order n^(-1/2): O(n log n).
 
     The orthonormal Hadamard matrix where n is a power of two. Otherwise that of the largest power of two P < n, on the first P
-    entries, and then on the last P.
+    entries, and then, after irregular signs, on the last P: without the signs rows of the two would be alike where they overlap,
+    and single entries of order 1.
     """
     n = x.shape[-1]
     size = 1 << (n.bit_length() - 1)
     y = jnp.concatenate([walsh_hadamard(x[..., :size]) / size**0.5, x[..., size:]], axis=-1)
     if size == n:
         return y
-    return jnp.concatenate([y[..., : n - size], walsh_hadamard(y[..., n - size :]) / size**0.5], axis=-1)
+    return jnp.concatenate(
+        [y[..., : n - size], walsh_hadamard(_signs(n, size, y.dtype) * y[..., n - size :]) / size**0.5], axis=-1
+    )
+
+
+def _signs(n: int, size: int, dtype: Any) -> Float[Array, " size"]:
+    return jnp.asarray(np.random.default_rng(n).choice([-1.0, 1.0], size), dtype)
 
 
 def fast_orthogonal_transpose(x: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
@@ -71,7 +78,8 @@ def fast_orthogonal_transpose(x: Float[Array, "*batch n"]) -> Float[Array, "*bat
     size = 1 << (n.bit_length() - 1)
     y = x
     if size < n:
-        y = jnp.concatenate([x[..., : n - size], walsh_hadamard(x[..., n - size :]) / size**0.5], axis=-1)
+        back = _signs(n, size, x.dtype) * walsh_hadamard(x[..., n - size :]) / size**0.5
+        y = jnp.concatenate([x[..., : n - size], back], axis=-1)
     return jnp.concatenate([walsh_hadamard(y[..., :size]) / size**0.5, y[..., size:]], axis=-1)
 
 

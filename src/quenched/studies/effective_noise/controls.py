@@ -31,10 +31,12 @@ class Control(NamedTuple):
 
 def points(study: EffectiveNoise) -> dict[str, dict[float, EffectiveNoise]]:
     """For every control that has values, by its name in the tree: the study at each of them."""
+    chosen = {name: one for name, one in CONTROLS.items() if getattr(study, one.field)}
+    if not chosen:
+        return {}
     none: dict[str, Any] = {one.field: () for one in CONTROLS.values()}
     bare = dataclasses.replace(study, compare=(), data=None, long_lags=0, **none)
-    found = {name: {value: one.at(bare, value) for value in getattr(study, one.field)} for name, one in CONTROLS.items()}
-    return {name: at for name, at in found.items() if at}
+    return {name: {value: one.at(bare, value) for value in getattr(study, one.field)} for name, one in chosen.items()}
 
 
 def beside(name: str, numbers: Mapping[float, xr.Dataset]) -> xr.Dataset:
