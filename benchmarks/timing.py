@@ -9,6 +9,9 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+NO_ACCELERATOR = 3
+"""Exit status of a benchmark that needs an accelerator where there is none."""
+
 
 def in_turn(jobs: Mapping[str, Callable[[], object]], repeats: int = 5) -> dict[str, float]:
     """Median seconds of each job over ``repeats`` rounds, after one uncounted round."""

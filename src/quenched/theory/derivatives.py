@@ -160,7 +160,7 @@ def _choose(model: Any, rule: Any, options: Options, mode: str, dtype: str, coun
     return "forward", forward, (1 + count) * one <= options.memory_budget
 
 
-def _too_large(need: float, options: Options, what: str, other: str) -> checks.ParameterError:
+def _too_large(need: int, options: Options, what: str, other: str) -> checks.ParameterError:
     return checks.ParameterError(
         f"memory_budget must be at least {need:.3g} bytes for {what}, got {options.memory_budget:.3g}; "
         f"raise it, or lower samples, probes, replicas or steps{other}"
