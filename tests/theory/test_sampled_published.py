@@ -17,6 +17,12 @@ PERSISTENT = Persistent(0.3, 1.0)
 LARGE = {"method": "sampled", "samples": 8192, "runs": 8}
 
 
+@pytest.fixture(params=[{"memory": "dense"}, {"memory": "compressed", "window": 8}], ids=["dense", "compressed"])
+def large(request):
+    """Options of a large run, with either memory; a window of 8 compresses most of 60 steps."""
+    return {**LARGE, **request.param}
+
+
 def assert_close(values, expected, tolerance):
     """Within the tolerance of the reference values and four standard errors of our own."""
     values = np.asarray(values, float)
@@ -43,11 +49,11 @@ def test_persistent_sgd_with_logistic_loss():
 
 
 @pytest.mark.slow
-def test_square_loss_against_the_published_digits():
-    ours = solve(two_clusters(Square()), Gradient(0.2, ridge=0.1), steps=59, **LARGE)
+def test_square_loss_against_the_published_digits(large):
+    ours = solve(two_clusters(Square()), Gradient(0.2, ridge=0.1), steps=59, **large)
     assert_close(ours.overlap.values[:, 59], 0.629524, 0)
     assert_close(ours.norm.values[:, 59], 0.768305, 0)
-    ours = solve(two_clusters(Square()), Gradient(0.4, ridge=0.1, batches=IID(0.3)), steps=59, **LARGE)
+    ours = solve(two_clusters(Square()), Gradient(0.4, ridge=0.1, batches=IID(0.3)), steps=59, **large)
     assert abs(ours.overlap.values[:, 59].mean() - 0.571172) < 0.01
     assert abs(ours.norm.values[:, 59].mean() - 0.544300) < 0.015
     assert_close(ours.correlation.values[:, 59, 29], 0.513686, 0)
@@ -66,8 +72,8 @@ def test_square_loss_against_the_published_digits():
     ],
     ids=["descent", "sgd"],
 )
-def test_logistic_loss(rule, variance, rows):
-    ours = solve(two_clusters(variance=variance), rule, steps=60, **LARGE)
+def test_logistic_loss(rule, variance, rows, large):
+    ours = solve(two_clusters(variance=variance), rule, steps=60, **large)
     for step, (m, c, loss) in rows.items():
         assert_close(ours.overlap.values[:, step], m, 0.01 * m)
         assert_close(ours.norm.values[:, step], c, 0.01 * c)
@@ -87,9 +93,9 @@ def test_logistic_loss(rule, variance, rows):
     ],
     ids=["descent", "persistent"],
 )
-def test_three_clusters(batches, tolerance, rows):
+def test_three_clusters(batches, tolerance, rows, large):
     model = GaussianMixture(alpha=3.0, noise=0.05, clusters=3, loss=Logistic(output=Door(0.7)), start=GaussianStart(0.2, 0.1))
-    ours = solve(model, Gradient(0.2, batches=batches), steps=60, **LARGE)
+    ours = solve(model, Gradient(0.2, batches=batches), steps=60, **large)
     for step, values in rows.items():
         for name, value in zip(("overlap", "norm", "loss"), values, strict=True):
             assert_close(ours[name].values[:, step], value, tolerance * value)
@@ -102,8 +108,8 @@ def hinge(batches, steps, **options):
 
 
 @pytest.mark.slow
-def test_epochs_are_far_less_noisy_than_independent_batches():
-    ours = hinge(Epochs(0.25), 60)
+def test_epochs_are_far_less_noisy_than_independent_batches(large):
+    ours = hinge(Epochs(0.25), 60, **large)
     assert_close(ours.overlap.values[:, 60], 0.50, 0.05 * 0.5)
     assert_close(ours.loss.values[:, 60], 0.028, 0.05 * 0.028)
     distance = ours.replica_distance.values.mean(0)
@@ -123,28 +129,28 @@ def test_epochs_are_far_less_noisy_than_independent_batches():
     ],
     ids=["descent", "b.6", "b.3", "slow", "iid"],
 )
-def test_replica_distance_over_parametrised(batches, middle, late):
-    ours = hinge(batches, 119, runs=4)
+def test_replica_distance_over_parametrised(batches, middle, late, large):
+    ours = hinge(batches, 119, **{**large, "runs": 4})
     for name, value in zip(("overlap", "loss", "replica_distance"), middle, strict=True):
         assert_close(ours[name].values[:, 30], value, 0.06 * value)
     assert_close(ours.replica_distance.values[:, 119], late, 0.06 * late)
 
 
 @pytest.mark.slow
-def test_replica_distance_three_clusters():
+def test_replica_distance_three_clusters(large):
     model = GaussianMixture(
         alpha=0.5, noise=0.1, clusters=3, loss=QuadraticHinge(0.2, output=Door(0.7)), start=GaussianStart(0.3, 1.0)
     )
-    ours = solve(model, Gradient(0.1, batches=PERSISTENT), steps=149, replicas=2, two_time=False, **LARGE)
+    ours = solve(model, Gradient(0.1, batches=PERSISTENT), steps=149, replicas=2, two_time=False, **large)
     for step, values in {75: (0.418, 1.21, 0.053, 0.0038), 149: (0.51, 1.315, 0.036, 0.0061)}.items():
         for name, value in zip(("overlap", "norm", "loss", "replica_distance"), values, strict=True):
             assert_close(ours[name].values[:, step], value, 0.06 * value)
 
 
 @pytest.mark.slow
-def test_phase_retrieval_on_the_sphere():
+def test_phase_retrieval_on_the_sphere(large):
     model = PhaseRetrieval(alpha=3.0, start=SphericalStart(0.5))
-    ours = solve(model, Gradient(0.02, constraint=Spherical()), steps=59, method="sampled", samples=65536, runs=6)
+    ours = solve(model, Gradient(0.02, constraint=Spherical()), steps=59, **{**large, "samples": 65536, "runs": 6})
     for step, m in {10: 0.740, 30: 0.888, 59: 0.957}.items():
         assert_close(ours.overlap.values[:, step], m, 0.01 * m)
     np.testing.assert_allclose(ours.norm, 1, atol=1e-5)
