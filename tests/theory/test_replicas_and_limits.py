@@ -84,9 +84,7 @@ def test_the_requested_error_is_reached() -> None:
     _, error = mean_error(found["overlap"])
     assert float(error.max()) <= 2e-3 == found.attrs["requested_error"]
     assert found.attrs["reached_error"] == pytest.approx(float(error.max()))
-    exact = qd.solve_to_error(
-        dataclasses.replace(MIXTURE, loss=qd.losses.Square()), LASTING, variable="norm", error=1e-9, steps=5
-    )
+    exact = qd.solve_to_error(dataclasses.replace(MIXTURE, loss=qd.losses.Square()), GD, variable="norm", error=1e-9, steps=5)
     assert exact.attrs["reached_error"] == 0.0
 
 

@@ -123,11 +123,12 @@ class Process(eqx.Module):
         times: Int[Array, " slots"],
         group: int | Int[Array, ""] = 0,
     ) -> Process:
-        """Draw everything that stays fixed during a run. ``group`` enters the probes and the random numbers of the steps only."""
+        """Draw everything that stays fixed during a run. ``group`` enters the random numbers of the steps only."""
         dtype, wide = jnp.dtype(plan.dtype), jnp.result_type(float)
         law = cast(model, dtype)
         key_latent, key_mix, key_probe, key_step = jax.random.split(key, 4)
-        key_probe, key_step = jax.random.fold_in(key_probe, group), jax.random.fold_in(key_step, group)
+        # groups share their probes: the noise of the estimated kernel is no difference between replicas
+        key_probe, key_step = jax.random.fold_in(key_probe, 0), jax.random.fold_in(key_step, group)
         if plan.exact:
             fields: SignProbes | Impulses = Impulses((plan.replicas, plan.rows, plan.exact))
         else:
