@@ -19,6 +19,7 @@ SECTIONS = {
     "benchmarks.solver": ("DMFT: one causal pass against a damped fixed-point iteration", 1),
     "benchmarks.long_times": ("DMFT at long times: dense and compressed memory", 1),
     "benchmarks.accelerator": ("DMFT at long times on an accelerator", 1),
+    "benchmarks.control_variate": ("DMFT: the square loss with the same random numbers as a control variate", 1),
     "benchmarks.structured": ("Structured data against a dense matrix", 1),
     "benchmarks.batching": ("Points of a sweep: each by itself, or several in one compiled call", 1),
     "benchmarks.lab": ("Sweeps: the cost of a point beside its physics, and what a second worker brings", None),

@@ -68,8 +68,9 @@ def test_stationary_averages_of_twenty_thousand_steps() -> None:
 def test_the_temperature_of_long_lags() -> None:
     """T_eff of persistent SGD up to lag 10^4: theory against perturbed structured runs, at every lag."""
     model = qd.models.GaussianMixture(alpha=4.0, noise=1.0)
-    rule = qd.dynamics.Gradient(lr=0.2, ridge=0.002, batches=qd.dynamics.Persistent(fraction=0.3, time=2.0))
-    theory = effective_temperature(measure.theory_long(model, rule, 10_000, samples=2048, runs=4, seed=6))
+    rule = qd.dynamics.Gradient(lr=0.2, ridge=0.02, batches=qd.dynamics.Persistent(fraction=0.3, time=2.0))
+    solver = {"samples": 8192, "runs": 4, "probes": 4, "horizon": 400}
+    theory = effective_temperature(measure.theory_long(model, rule, 10_000, **solver, seed=6))
     run = measure.long_perturbation(model, rule, 10_000, size=4096, disorder=4).run(7)
     found = effective_temperature(measure.fluctuations(run))
     error = np.hypot(theory["temperature_error"], found["temperature_error"])

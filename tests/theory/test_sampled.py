@@ -259,3 +259,20 @@ def test_normalised_batches_are_a_rescaled_selection():
     ours, exact = solve(model, rule, steps=steps, **SMALL), solve_oracle(model, rule, steps=steps)
     for name in ("overlap", "norm", "loss"):
         assert_agree(ours[name].values[:, [5, 20]], exact[name].values[[5, 20]])
+
+
+def test_the_kernel_vanishes_beyond_the_horizon():
+    model, rule = two_clusters(Square()), Gradient(0.2, ridge=0.1)
+    options = {"steps": 30, "method": "sampled", "samples": 64, "runs": 1}
+    free, beyond, short = (solve(model, rule, **options, horizon=h) for h in (None, 30, 4))
+    for name in ("overlap", "response_kernel"):
+        np.testing.assert_array_equal(beyond[name], free[name])
+    kernel, lag = short.response_kernel[0].values, short.step.values[:, None] - short.step_prime.values[None]
+    assert np.all(kernel[lag > 4] == 0)
+    assert np.any(kernel[lag == 4] != 0)
+    # the square loss has a known response of a few steps: ten of them are all there is, to the accuracy of a run
+    long = solve(model, rule, steps=60, method="sampled", samples=1024, runs=4, horizon=40)
+    exact = solve_oracle(model, rule, steps=60)
+    assert_agree(long.norm.values[:, [20, 59]], exact.norm.values[[20, 59]])
+    with pytest.raises(ValueError, match="horizon must be an integer >= 1, got 0"):
+        solve(model, rule, **options, horizon=0)

@@ -28,8 +28,9 @@ def request(steps: int, times: Sequence[Any] | np.ndarray | None, **options: Any
     """Checked options of the sampled solver; raises ``ParameterError`` for bad values."""
     steps = checked_count("steps", steps)
     counts = {name: checked_count(name, options[name]) for name in _COUNTS if name in options}
-    if options.get("response_samples") is not None:
-        counts["response_samples"] = checked_count("response_samples", options["response_samples"])
+    for name in ("response_samples", "horizon"):
+        if options.get(name) is not None:
+            counts[name] = checked_count(name, options[name])
     kept = None if times is None else observation_steps(times, steps)
     found = Options(steps=steps, times=kept, **(options | counts))
     check_options(found)
@@ -51,6 +52,7 @@ def solve_replicas(
     memory: str = "auto",
     window: int = 16,
     moments: int = 4,
+    horizon: int | None = None,
     memory_budget: float = 4e9,
 ) -> xr.Dataset:
     """Replicas a = 0, 1, ... with a rule each, on common data from a common start, with batches and thermal noise of their own.
@@ -93,6 +95,7 @@ def solve_replicas(
         memory=memory,
         window=window,
         moments=moments,
+        horizon=horizon,
         memory_budget=memory_budget,
     )
     clocks = np.stack([rule.times(options.steps) for rule in rules])[:, options.observed]

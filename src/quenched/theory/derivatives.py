@@ -49,6 +49,7 @@ def differentiate(
     memory: str = "auto",
     window: int = 16,
     moments: int = 4,
+    horizon: int | None = None,
     memory_budget: float = 4e9,
     dtype: str = "float32",
 ) -> xr.Dataset:
@@ -100,6 +101,7 @@ def differentiate(
         memory=memory,
         window=window,
         moments=moments,
+        horizon=horizon,
         memory_budget=memory_budget,
     )
     rule.check(model)

@@ -40,8 +40,9 @@ def solve(
     ``disorder``; the oracle has no such dimension.
 
     ``times``: observation steps, default every step. ``replicas`` >= 2 adds replica_distance and replica_correlation.
-    ``two_time=False`` leaves out the two-time functions. ``options`` (samples, runs, response, probes, response_samples,
-    memory_budget, final_gaps) are those of the sampled solver; with "auto" the oracle needs none and ignores them, except
+    ``two_time=False`` leaves out the two-time functions. ``options`` (samples, runs; response, probes, response_samples; memory,
+    window, moments, horizon, memory_budget; final_gaps) are those of the sampled solver, by default its own: 4 runs of 8192
+    trajectories, the past compressed beyond 256 steps. With "auto" the oracle needs none and ignores them, except
     ``final_gaps=True``, which it cannot give.
 
     Raises ``IncompatibleError`` with the reason of every solver where none covers the system, ``ParameterError`` for bad

@@ -83,14 +83,16 @@ class EffectiveNoise(Study):
     """Ridges of the under-parametrised system at which the noise is compared."""
     long_lags: int = 0
     """Largest lag of a long run, in steps, and its waiting step; 0: left out."""
-    long_ridge: float = 0.002
+    long_ridge: float = 0.02
     """Ridge of the long run: small, so that there are slow directions."""
+    long_horizon: int = 400
+    """Lag beyond which the long theory neglects the response kernel, in steps."""
     long_size: int = 8192
     """Dimension d of the long simulation, on structured data."""
 
     def check(self) -> None:
         lows = {"waiting": 1, "lags": 2, "steps": 2, "size": 2, "disorder": 2, "replicas": 2, "samples": 2, "runs": 2}
-        for name, low in {**lows, "long_lags": 0, "long_size": 2}.items():
+        for name, low in {**lows, "long_lags": 0, "long_horizon": 1, "long_size": 2}.items():
             checks.integer_at_least(name, getattr(self, name), low)
         checks.non_negative("long_ridge", self.long_ridge)
         controls.points(self)
@@ -132,7 +134,9 @@ class EffectiveNoise(Study):
     def theory(self, seed: int, progress: bool) -> xr.DataTree:
         parts = self.solved(seed)
         if self.long_lags:
+            # with a small ridge the noise of the kernel is felt at late times: more probes, none of it beyond the horizon
             solver = {"samples": self.samples // 2, "runs": max(self.runs // 2, 2), "seed": seed}
+            solver |= {"probes": 4, "horizon": self.long_horizon}
             own = self.long_rule()
             found = measure.theory_long(self.model, own, self.long_lags, **solver)
             parts["long_fluctuations"] = beside({batch_name(own.batches): found})

@@ -40,6 +40,7 @@ class Options(NamedTuple):
     memory: str = "auto"
     window: int = 16
     moments: int = 4
+    horizon: int | None = None
     memory_budget: float = 4e9
     final_gaps: bool = False
 
@@ -57,6 +58,8 @@ def check_options(options: Options) -> None:
     checks.one_of("memory", options.memory, _MEMORIES)
     check_power_of_two("window", options.window, 2)
     checks.integer_at_least("moments", options.moments, 1)
+    if options.horizon is not None:
+        checks.integer_at_least("horizon", options.horizon, 1)
     checks.positive("memory_budget", options.memory_budget)
     if options.moments > options.window:
         raise checks.ParameterError(
@@ -94,6 +97,7 @@ def make_plan(options: Options, **changes: Any) -> Plan:
         "memory": "compressed" if long else "dense",
         "window": options.window,
         "moments": options.moments,
+        "horizon": options.horizon or 0,
     }
     return Plan(**(fields | changes))
 

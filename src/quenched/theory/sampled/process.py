@@ -34,7 +34,8 @@ class Plan(eqx.Module):
 
     ``exact`` is the number of trajectories with an exact response, 0 for sign probes. ``response`` and ``two_time`` together ask
     for the response functions, ``two_time`` alone for the correlations. ``memory`` is "dense" or "compressed", the latter with
-    ``window`` and ``moments`` of ``LegendreMemory``; ``rows`` is a multiple of 16 or of the window. ``keep_weights`` returns the
+    ``window`` and ``moments`` of ``LegendreMemory``; ``rows`` is a multiple of 16 or of the window. The kernel Gam(t, s) is
+    taken as 0 for t - s > ``horizon`` (0: nowhere). ``keep_weights`` returns the
     weights of all trajectories at the observation times. ``reversible``: all ``rows`` steps are made and the run differentiates
     in reverse mode.
     """
@@ -51,6 +52,7 @@ class Plan(eqx.Module):
     memory: str = "dense"
     window: int = 16
     moments: int = 4
+    horizon: int = 0
     keep_weights: bool = False
     reversible: bool = False
 
@@ -222,6 +224,8 @@ class Process(eqx.Module):
             tangent = state.lanes["dh"]
             stiff = stiffness[:, None, : tangent.shape[-1]]
             row = alpha * jnp.sqrt(delta) * self.fields.project(stiff * tangent, self.plan.rows)
+            if self.plan.horizon:
+                row = jnp.where(jnp.arange(self.plan.rows) >= t - self.plan.horizon, row, 0.0)
             past = self.memory.push(state.past, state.lanes, t)
             memory = self.memory.sums(past, row, now, t)
 

@@ -74,6 +74,7 @@ def solve_sampled(
     memory: str = "auto",
     window: int = 16,
     moments: int = 4,
+    horizon: int | None = None,
     memory_budget: float = 4e9,
     final_gaps: bool = False,
 ) -> xr.Dataset:
@@ -102,6 +103,10 @@ def solve_sampled(
     block, an error of 1e-5 to 1e-3 in the order parameters, far below that of the sampling. "auto" (default): compressed
     beyond 256 steps.
 
+    ``horizon`` (steps, default None: no limit): Gam(t, s) is taken as 0 for t - s > horizon. The estimated kernel has a noise of
+    order 1/sqrt(N) at every lag, also where the kernel itself has died out; summed over the past it grows as sqrt(steps/N). Give
+    runs longer than N steps a horizon of several relaxation times of the response, all the more with a weak ridge.
+
     A request above ``memory_budget`` bytes is refused with its estimate. Raises ``IncompatibleError`` for a system that
     ``refuses`` names, ``ParameterError`` for bad arguments, ``DivergenceError`` with the step of the first non-finite number.
     Source: arXiv:2006.06098 for the equations, ``docs/dmft.md`` for this form of them.
@@ -124,6 +129,7 @@ def solve_sampled(
         memory=memory,
         window=checked_count("window", window),
         moments=checked_count("moments", moments),
+        horizon=None if horizon is None else checked_count("horizon", horizon),
         memory_budget=memory_budget,
         final_gaps=bool(final_gaps),
     )
