@@ -4,7 +4,9 @@ from quenched.dynamics.base import AbstractDynamics
 from quenched.dynamics.batches import IID, AbstractBatches, Epochs, Fresh, Full, Persistent
 from quenched.dynamics.constraints import AbstractConstraint, Free, Spherical
 from quenched.dynamics.gradient import Gradient
+from quenched.dynamics.minibatches import AbstractMinibatch, GaussianBatch, Minibatch, Reshuffled
 from quenched.dynamics.response import PerturbationResponse
+from quenched.dynamics.sampling import AbstractSampling
 from quenched.dynamics.schedules import AbstractSchedule, ExponentialDecay, PiecewiseConstant, PowerLawDecay
 from quenched.dynamics.stops import AbstractStop, LossBelow
 from quenched.dynamics.transforms import AbstractTransform, Momentum, Optax, Plain
@@ -14,6 +16,8 @@ __all__ = [
     "AbstractBatches",
     "AbstractConstraint",
     "AbstractDynamics",
+    "AbstractMinibatch",
+    "AbstractSampling",
     "AbstractSchedule",
     "AbstractStop",
     "AbstractTransform",
@@ -22,8 +26,10 @@ __all__ = [
     "Free",
     "Fresh",
     "Full",
+    "GaussianBatch",
     "Gradient",
     "LossBelow",
+    "Minibatch",
     "Momentum",
     "Optax",
     "Persistent",
@@ -31,5 +37,6 @@ __all__ = [
     "PiecewiseConstant",
     "Plain",
     "PowerLawDecay",
+    "Reshuffled",
     "Spherical",
 ]

@@ -14,14 +14,15 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.extend.random import threefry_2x32
-from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree, UInt32
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, UInt32
 
+from quenched.dynamics.sampling import AbstractSampling
 from quenched.numerics import checks
 from quenched.numerics.precision import Real
 from quenched.records.description import public
 
 
-class AbstractBatches(eqx.Module):
+class AbstractBatches(AbstractSampling):
     """Law of the selection s_mu(t) of a sample; samples are exchangeable."""
 
     @property
@@ -30,20 +31,20 @@ class AbstractBatches(eqx.Module):
         """The batch fraction b = <s>."""
 
     @abc.abstractmethod
-    def init(self, key: PRNGKeyArray, n: int) -> PyTree:
-        """State of the process whose selection is used at step 0."""
-
-    @abc.abstractmethod
-    def step(self, state: Any, key: PRNGKeyArray, lr: Real) -> PyTree:
-        """State for the next step; ``lr`` is the learning rate of the step just made."""
-
-    @abc.abstractmethod
     def selected(self, state: Any) -> Bool[Array, " n"]:
         """Which samples are in the batch."""
 
-    def check_lr(self, lr: float) -> None:
-        """Raise if the process has no legal law at this learning rate. Default: every rate is legal."""
-        return None
+    def energy(self, model: Any, weights: Any, disorder: Any, state: Any, normalise: bool) -> Float[Array, ""]:
+        scale = model.loss_scale(model.samples(disorder))
+        factor = scale / self.mean if normalise else scale
+        return factor * jnp.sum(jnp.where(self.selected(state), model.losses(weights, disorder), 0.0))
+
+
+def fractional(batches: AbstractSampling) -> AbstractBatches:
+    """The process itself; raises ``IncompatibleError`` for one that has no batch fraction, such as minibatches of a size."""
+    if not isinstance(batches, AbstractBatches):
+        raise checks.IncompatibleError(f"batches of a fraction of the samples are needed, got {type(batches).__name__}")
+    return batches
 
 
 def random_words(key: PRNGKeyArray, n: int) -> UInt32[Array, " n"]:

@@ -12,8 +12,10 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from quenched.dynamics.base import AbstractDynamics
-from quenched.dynamics.batches import AbstractBatches, Fresh, Full
+from quenched.dynamics.batches import Fresh, Full
 from quenched.dynamics.constraints import AbstractConstraint, Free
+from quenched.dynamics.minibatches import AbstractMinibatch, GaussianBatch
+from quenched.dynamics.sampling import AbstractSampling
 from quenched.dynamics.schedules import AbstractSchedule, learning_rates, rate_at
 from quenched.dynamics.transforms import AbstractTransform, Plain
 from quenched.models.base import AbstractLossModel, AbstractModel, Disorder, Weights, squared_norm
@@ -35,7 +37,8 @@ class Gradient(AbstractDynamics):
     """w <- w + optax update of the gradient of  E = scale * sum_mu s_mu(t) loss_mu(w) + ridge/2 |w|^2.
 
     ``lr`` is a number > 0 or a schedule; ``batches`` the law of the selections s_mu in {0, 1}; with ``normalise_batch=True``
-    they are {0, 1/b} (the convention of arXiv:2210.06591). ``ridge`` = lambda >= 0 is added once per step, not multiplied by b.
+    they are {0, 1/b} (the convention of arXiv:2210.06591). With minibatches of S samples (``Minibatch``, ``Reshuffled``,
+    ``GaussianBatch``) the sum over the batch is always its mean times n, and ``normalise_batch`` is refused. ``ridge`` = lambda >= 0 is added once per step, not multiplied by b.
     ``scale`` is the model's: 1 for single-layer models (sum over samples), 1/n for networks. ``temperature`` = T >= 0 adds
     sqrt(2 T lr) N(0, 1) to every weight and step; whether there is noise at all is fixed by the constructor, so make a rule
     with another temperature by ``dataclasses.replace``, not by ``tree_at`` from 0. ``constraint`` projects after every step.
@@ -46,7 +49,7 @@ class Gradient(AbstractDynamics):
     """
 
     lr: float | AbstractSchedule = 0.2
-    batches: AbstractBatches = Full()
+    batches: AbstractSampling = Full()
     ridge: float = eqx.field(default=0.0, converter=float)
     transform: AbstractTransform = Plain()
     temperature: float = eqx.field(default=0.0, converter=float)
@@ -57,7 +60,7 @@ class Gradient(AbstractDynamics):
     def __init__(
         self,
         lr: float | int | AbstractSchedule = 0.2,
-        batches: AbstractBatches = Full(),
+        batches: AbstractSampling = Full(),
         ridge: float | int = 0.0,
         transform: AbstractTransform = Plain(),
         temperature: float | int = 0.0,
@@ -75,7 +78,9 @@ class Gradient(AbstractDynamics):
         self.thermal = _number("temperature", temperature) > 0
 
     def __check_init__(self) -> None:
-        checks.instance("batches", self.batches, AbstractBatches)
+        checks.instance("batches", self.batches, AbstractSampling)
+        if self.normalise_batch and isinstance(self.batches, AbstractMinibatch | GaussianBatch):
+            raise checks.ParameterError("normalise_batch must be False with minibatches of a size: they are normalised already")
         checks.instance("transform", self.transform, AbstractTransform)
         checks.instance("constraint", self.constraint, AbstractConstraint)
         checks.non_negative("ridge", self.ridge)
@@ -120,13 +125,10 @@ class Gradient(AbstractDynamics):
         key_batch, key_noise, key_fresh = jax.random.split(key, 3)
         if isinstance(self.batches, Fresh):
             disorder = model.refresh(key_fresh, disorder)
-        selected = self.batches.selected(state.batch)
-        n = model.samples(disorder)
-        factor = model.loss_scale(n) / self.batches.mean if self.normalise_batch else model.loss_scale(n)
 
         def energy(w: Weights) -> Float[Array, ""]:
-            losses = model.losses(w, disorder)
-            return factor * jnp.sum(jnp.where(selected, losses, 0.0)) + 0.5 * self.ridge * squared_norm(w)
+            batch = self.batches.energy(model, w, disorder, state.batch, self.normalise_batch)
+            return batch + 0.5 * self.ridge * squared_norm(w)
 
         value, gradient = jax.value_and_grad(energy)(state.weights)
         if field is not None:

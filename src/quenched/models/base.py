@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from quenched.numerics import checks
 
@@ -55,6 +55,10 @@ class AbstractLossModel(AbstractModel):
     @abc.abstractmethod
     def losses(self, weights: Weights, disorder: Disorder) -> Float[Array, " n"]:
         """The loss of every sample."""
+
+    def batch_losses(self, weights: Weights, disorder: Disorder, indices: Int[Array, " s"]) -> Float[Array, " s"]:
+        """The losses of a few samples. Default: all are computed, and these taken; a model that can do better does."""
+        return self.losses(weights, disorder)[indices]
 
     @abc.abstractmethod
     def samples(self, disorder: Disorder) -> int:

@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from quenched.data import AbstractData, Arrays
 from quenched.models.base import AbstractLossModel, Weights, squared_norm
@@ -93,6 +93,9 @@ class FromLoss(AbstractLossModel):
 
     def losses(self, weights: Weights, disorder: GivenSamples) -> Float[Array, " n"]:
         return self._losses(weights, disorder.x, disorder.y)
+
+    def batch_losses(self, weights: Weights, disorder: GivenSamples, indices: Int[Array, " s"]) -> Float[Array, " s"]:
+        return self._losses(weights, disorder.x[indices], disorder.y[indices])
 
     def _losses(self, weights: Weights, x: Array, y: Array) -> Float[Array, " n"]:
         params = eqx.combine(weights, eqx.filter(self.params, eqx.is_inexact_array, inverse=True))

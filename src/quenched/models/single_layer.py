@@ -6,7 +6,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from quenched.losses import AbstractLoss
 from quenched.models.base import AbstractLossModel, data_product
@@ -49,6 +49,12 @@ class AbstractSingleLayer(AbstractLossModel):
 
     def losses(self, weights: Float[Array, " d"], disorder: Any) -> Float[Array, " n"]:
         return self.loss.ell(disorder.y, self.preactivations(weights, disorder))
+
+    def batch_losses(self, weights: Float[Array, " d"], disorder: Any, indices: Int[Array, " s"]) -> Float[Array, " s"]:
+        if hasattr(disorder.x, "mv"):
+            # an operator has no rows to take
+            return super().batch_losses(weights, disorder, indices)
+        return self.loss.ell(disorder.y[indices], disorder.x[indices] @ weights / weights.shape[0] ** 0.5)
 
     def gaps(self, weights: Float[Array, " d"], disorder: Any) -> Float[Array, " n"]:
         """h = y phi(r) of every sample."""

@@ -8,7 +8,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from quenched.data import AbstractData, Digits
 from quenched.losses import AbstractLoss, AbstractOutput, Logistic, Tanh
@@ -89,6 +89,9 @@ class TwoLayerNetwork(AbstractLossModel):
 
     def losses(self, weights: TwoLayerWeights, disorder: LabelledSamples) -> Float[Array, " n"]:
         return self.loss.ell(disorder.y, self.output(weights, disorder.x))
+
+    def batch_losses(self, weights: TwoLayerWeights, disorder: LabelledSamples, indices: Int[Array, " s"]) -> Float[Array, " s"]:
+        return self.loss.ell(disorder.y[indices], self.output(weights, disorder.x[indices]))
 
     def gaps(self, weights: TwoLayerWeights, disorder: LabelledSamples) -> Float[Array, " n"]:
         """h of every sample: misclassified if negative."""

@@ -7,10 +7,21 @@ from collections.abc import Iterable, Mapping
 
 import xarray as xr
 
-from quenched.dynamics import IID, AbstractBatches, Epochs, Fresh, Full, Gradient, Persistent
+from quenched.dynamics import (
+    IID,
+    AbstractSampling,
+    Epochs,
+    Fresh,
+    Full,
+    GaussianBatch,
+    Gradient,
+    Minibatch,
+    Persistent,
+    Reshuffled,
+)
 
 
-def batch_name(batches: AbstractBatches) -> str:
+def batch_name(batches: AbstractSampling) -> str:
     """The name of a batch process in a legend."""
     if isinstance(batches, Full):
         return "GD"
@@ -20,12 +31,18 @@ def batch_name(batches: AbstractBatches) -> str:
         return f"persistent SGD, b={batches.fraction:g}, τ={batches.time:g}"
     if isinstance(batches, Epochs):
         return f"epochs, b={batches.fraction:g}"
+    if isinstance(batches, Minibatch):
+        return f"minibatches, S={batches.size}"
+    if isinstance(batches, Reshuffled):
+        return f"reshuffled minibatches, S={batches.size}"
+    if isinstance(batches, GaussianBatch):
+        return f"Gaussian minibatches, S={batches.size}"
     if isinstance(batches, Fresh):
         return "one pass"
     return type(batches).__name__
 
 
-def with_batches(rule: Gradient, batches: AbstractBatches) -> Gradient:
+def with_batches(rule: Gradient, batches: AbstractSampling) -> Gradient:
     """The same rule with another batch process."""
     return dataclasses.replace(rule, batches=batches)
 

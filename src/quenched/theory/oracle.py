@@ -19,7 +19,7 @@ from jaxtyping import Float
 from scipy.special import erfc
 
 from quenched.dynamics.base import AbstractDynamics
-from quenched.dynamics.batches import IID, Full
+from quenched.dynamics.batches import IID, Full, fractional
 from quenched.dynamics.constraints import Free
 from quenched.dynamics.gradient import Gradient
 from quenched.dynamics.schedules import learning_rates
@@ -150,7 +150,7 @@ class TwoTimeFunctions(NamedTuple):
 
 def selection_moments(rule: Gradient) -> tuple[float, float]:
     """Mean and variance of the selection s, which takes values in {0, 1}, or {0, 1/b} with ``normalise_batch``."""
-    b = float(rule.batches.mean)
+    b = float(fractional(rule.batches).mean)
     return (1.0, (1 - b) / b) if rule.normalise_batch else (b, b * (1 - b))
 
 

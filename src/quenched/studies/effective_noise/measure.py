@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from quenched.dynamics import AbstractDynamics, Gradient, Persistent
+from quenched.dynamics.batches import fractional
 from quenched.dynamics.response import PerturbationResponse
 from quenched.dynamics.schedules import AbstractSchedule
 from quenched.models import AbstractGaussianModel, AbstractModel
@@ -73,7 +74,7 @@ def white_noise_temperature(rule: Gradient, delta: float, force_variance: xr.Dat
     For the square loss it is the short-lag limit of arXiv:2112.10852; that noise is not white, nor the same in all directions,
     is what the effective temperature shows.
     """
-    batches, lr = rule.batches, rule.lr
+    batches, lr = fractional(rule.batches), rule.lr
     if isinstance(lr, AbstractSchedule):
         raise ParameterError(f"the temperature of white noise needs a constant lr, got {lr!r}")
     if isinstance(batches, Persistent):

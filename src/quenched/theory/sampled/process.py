@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree
 
-from quenched.dynamics.batches import Fresh
+from quenched.dynamics.batches import Fresh, fractional
 from quenched.dynamics.constraints import Spherical
 from quenched.dynamics.gradient import Gradient
 from quenched.dynamics.schedules import rate_at
@@ -207,9 +207,9 @@ class Process(eqx.Module):
         root = jnp.sqrt(delta).astype(dtype)
         lr = jnp.asarray(rate_at(rule.lr, t), wide)
 
-        selected = jax.vmap(rule.batches.selected)(state.batch).astype(dtype)
+        selected = jax.vmap(fractional(rule.batches).selected)(state.batch).astype(dtype)
         if rule.normalise_batch:
-            selected = selected / jnp.asarray(rule.batches.mean, dtype)
+            selected = selected / jnp.asarray(fractional(rule.batches).mean, dtype)
         force = selected * self.model.loss.slope(sample.y, sample.r)
         stiffness = selected * self.model.loss.curvature(sample.y, sample.r)
         noise = jnp.sqrt(alpha).astype(dtype) * self.mixing(force)

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from quenched.dynamics.base import AbstractDynamics
+from quenched.dynamics.batches import AbstractBatches
 from quenched.dynamics.constraints import Free, Spherical
 from quenched.dynamics.gradient import Gradient
 from quenched.dynamics.simulate import checked_count, observation_steps
@@ -46,6 +47,11 @@ def refuses(model: AbstractModel, rule: AbstractDynamics) -> str | None:
     # exact types: a subclass may move the weights in another way
     if type(rule) is not Gradient:
         return f"the sampled solver needs a Gradient rule, got {type(rule).__name__}"
+    if not isinstance(rule.batches, AbstractBatches):
+        return (
+            f"the sampled solver needs batches of a fraction of the samples, got {type(rule.batches).__name__}: "
+            "a batch of a fixed size is a vanishing fraction of infinitely many"
+        )
     if type(rule.transform) not in (Plain, Momentum):
         return f"the sampled solver needs the Plain or Momentum transform, got {type(rule.transform).__name__}"
     if type(rule.constraint) not in (Free, Spherical):
