@@ -38,9 +38,10 @@ class Gradient(AbstractDynamics):
 
     ``lr`` is a number > 0 or a schedule; ``batches`` the law of the selections s_mu in {0, 1}; with ``normalise_batch=True``
     they are {0, 1/b} (the convention of arXiv:2210.06591). With minibatches of S samples (``Minibatch``, ``Reshuffled``,
-    ``GaussianBatch``) the sum over the batch is always its mean times n, and ``normalise_batch`` is refused. ``ridge`` = lambda >= 0 is added once per step, not multiplied by b.
-    ``scale`` is the model's: 1 for single-layer models (sum over samples), 1/n for networks. ``temperature`` = T >= 0 adds
-    sqrt(2 T lr) N(0, 1) to every weight and step; whether there is noise at all is fixed by the constructor, so make a rule
+    ``GaussianBatch``) the sum over the batch is always its mean times n, and ``normalise_batch`` is refused. ``ridge`` = lambda
+    >= 0 is added once per step, not multiplied by b. ``scale`` is the model's: 1 for single-layer models (sum over samples),
+    1/n for networks. ``temperature`` = T >= 0 adds sqrt(2 T lr) N(0, 1) to every weight and step; whether there is noise at all
+    is fixed by the constructor, so make a rule
     with another temperature by ``dataclasses.replace``, not by ``tree_at`` from 0. ``constraint`` projects after every step.
     Defaults: lr = 0.2, full batch, no ridge, plain gradient descent, T = 0, no constraint. Physical time is the sum of
     learning rates.
