@@ -125,7 +125,7 @@ def test_the_exponent_of_a_power_law_spectrum(alpha: int, exponent: float, ratio
 
 
 def test_the_trends_of_the_published_sweeps() -> None:
-    """The exponent falls with the learning rate, through 1, and grows with the batch size; the numbers are of one random start."""
+    """The exponent falls with the learning rate, through 1, and grows with the batch size; the numbers are of one start."""
     rho = 50.0 / np.arange(1, 5001)
     random = np.random.default_rng(0)
     starts = random.normal(0, 0.002, (16, 5000))

@@ -1,23 +1,33 @@
 """Observables: numbers and functions read off states, trajectories and Datasets. They know arrays and callables only."""
 
-from quenched.observables import accumulators, correlation, fdt, gaps, replica_distance, statistics
+from quenched.observables import accumulators, correlation, curvature, fdt, gaps, gradient_noise, replica_distance, statistics
 from quenched.observables.accumulators import AbstractAccumulator, FrozenOverlap, MeanSquareDisplacement, WeightMoments
+from quenched.observables.curvature import spectral_density, top_eigenpairs
 from quenched.observables.fdt import effective_temperature, fluctuation_response
+from quenched.observables.gradient_noise import alignment, noise_along
+from quenched.observables.loss_on_data import LossOnData
 from quenched.observables.statistics import compare, mean_error
 
 __all__ = [
     "AbstractAccumulator",
     "FrozenOverlap",
+    "LossOnData",
     "MeanSquareDisplacement",
     "WeightMoments",
     "accumulators",
+    "alignment",
     "compare",
     "correlation",
+    "curvature",
     "effective_temperature",
     "fdt",
     "fluctuation_response",
     "gaps",
+    "gradient_noise",
     "mean_error",
+    "noise_along",
     "replica_distance",
+    "spectral_density",
     "statistics",
+    "top_eigenpairs",
 ]
