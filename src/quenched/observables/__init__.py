@@ -3,6 +3,8 @@
 from quenched.observables import accumulators, correlation, curvature, fdt, gaps, gradient_noise, replica_distance, statistics
 from quenched.observables.accumulators import AbstractAccumulator, FrozenOverlap, MeanSquareDisplacement, WeightMoments
 from quenched.observables.curvature import spectral_density, top_eigenpairs
+from quenched.observables.diffusion import anomalous_exponent, circulation, measured_spectrum
+from quenched.observables.displacement import Projections, StepLength, log_spaced
 from quenched.observables.fdt import effective_temperature, fluctuation_response
 from quenched.observables.gradient_noise import alignment, noise_along
 from quenched.observables.loss_on_data import LossOnData
@@ -13,9 +15,13 @@ __all__ = [
     "FrozenOverlap",
     "LossOnData",
     "MeanSquareDisplacement",
+    "Projections",
+    "StepLength",
     "WeightMoments",
     "accumulators",
     "alignment",
+    "anomalous_exponent",
+    "circulation",
     "compare",
     "correlation",
     "curvature",
@@ -24,7 +30,9 @@ __all__ = [
     "fluctuation_response",
     "gaps",
     "gradient_noise",
+    "log_spaced",
     "mean_error",
+    "measured_spectrum",
     "noise_along",
     "replica_distance",
     "spectral_density",

@@ -123,9 +123,10 @@ def spectral_density(
 
     A probe gives nodes rho_j, the eigenvalues of its tridiagonal matrix, with weights omega_j, the squared first components of
     their eigenvectors: sum_j omega_j f(rho_j) is an unbiased estimate of tr f(H)/n for polynomials f of degree < 2 depth.
-    Variables: ``node``, ``node_weight`` (probe, node), raw; ``spectral_density`` (eigenvalue_grid,), the mean over probes smoothed by a
-    Gaussian of standard deviation ``width`` (default: 1/100 of the range), with ``spectral_density_error``; ``trace`` = tr H with
-    ``trace_error``, standard errors over the probes: with few probes and a Hessian of low rank they are large.
+    Variables: ``node``, ``node_weight`` (probe, node), raw; ``spectral_density`` (eigenvalue_grid,), the mean over probes
+    smoothed by a Gaussian of standard deviation ``width`` (default: 1/100 of the range), with ``spectral_density_error``;
+    ``trace`` = tr H with ``trace_error``, standard errors over the probes: with few probes and a Hessian of low rank they are
+    large.
 
     Source: Ghorbani, Krishnan, Xiao, arXiv:1901.10159; Golub, Welsch 1969.
     """

@@ -33,12 +33,8 @@ for _name, _label in {
     "position_variance": Label("stationary variance of the position", r"\langle\theta^2\rangle", dims=("mode",)),
     "velocity_variance": Label("stationary variance of the velocity", r"\langle v^2\rangle", dims=("mode",)),
     "position_velocity": Label("stationary covariance of position and velocity", r"\langle\theta v\rangle", dims=("mode",)),
-    "local_displacement": Label("squared step length", r"\langle|\theta_k-\theta_{k-1}|^2\rangle"),
-    "global_displacement": Label("squared distance from the start", r"\langle|\theta_k-\theta_0|^2\rangle"),
     "phase": Label("phase of the oscillation per step", r"\varphi"),
     "decay": Label("factor of the amplitude per step", "|z|"),
-    "power_spectrum": Label("power spectrum of the position", "S(w)"),
-    "frequency": Label("angular frequency per step", "w"),
 }.items():
     register_label(_name, _label)
 
