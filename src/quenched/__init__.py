@@ -11,8 +11,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quenched import data, dynamics, losses, models, observables, plot, records, studies, theory
+    from quenched import data, dynamics, instruments, losses, models, observables, plot, records, studies, theory
     from quenched.dynamics.simulate import simulate
+    from quenched.instruments.diagnose import diagnose
     from quenched.lab.gather import open_store as open  # noqa: F401
     from quenched.lab.report.report import report
     from quenched.lab.sweep import sweep
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from quenched.theory.limits import continuous_limit, solve_to_error
     from quenched.theory.solve import solve
 
-_ROOMS = ("data", "dynamics", "losses", "models", "observables", "plot", "records", "studies", "theory")
+_ROOMS = ("data", "dynamics", "instruments", "losses", "models", "observables", "plot", "records", "studies", "theory")
 _FUNCTIONS = {
     "simulate": "quenched.dynamics.simulate",
     "solve": "quenched.theory.solve",
@@ -34,6 +35,7 @@ _FUNCTIONS = {
     "save": "quenched.records.files",
     "open": "quenched.lab.gather",
     "sweep": "quenched.lab.sweep",
+    "diagnose": "quenched.instruments.diagnose",
     "report": "quenched.lab.report.report",
 }
 _OTHER_NAMES = {"open": "open_store"}
@@ -45,8 +47,10 @@ _NAMED_IN_FILES = ("data", "dynamics", "losses", "models", "observables")
 __all__ = [
     "continuous_limit",
     "data",
+    "diagnose",
     "differentiate",
     "dynamics",
+    "instruments",
     "load",
     "losses",
     "models",

@@ -1,4 +1,4 @@
-"""The front door: ``quenched list | show | run | sweep | report | verify``."""
+"""The front door: ``quenched list | show | run | sweep | report | verify | diagnose``."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ A laboratory for the statistical physics of learning: every system is simulated 
   quenched report stores/effective-noise
                                         a page to read and to send
   quenched verify                       recompute what the studies claim
+  quenched diagnose problem.py          the noise of SGD on a network of your own
 """
 _RUN = """\
 Run a study. Its parameters are the options; `quenched run STUDY --help` lists them.
@@ -61,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words = [word for word in words if word != "--debug"]
         if words[:1] == ["report"]:
             return _report(words[1:])
+        if words[:1] == ["diagnose"]:
+            return _diagnose(words[1:])
         if words[:1] in (["run"], ["sweep"]) and words[1:] and words[1].startswith("-") and words[1] not in ("-h", "--help"):
             raise ParameterError(f"the name of the study comes first: quenched {words[0]} STUDY --option value")
         options = _parser().parse_args(words)
@@ -141,6 +144,8 @@ def _parser() -> argparse.ArgumentParser:
     # named here for the list of commands only: `main` hands its words on
     commands.add_parser("report", help="a store or runs as one page to read and to send")
 
+    commands.add_parser("diagnose", help="the noise of SGD on a network of your own: measured and predicted")
+
     text = "recompute what studies claim, and print value ± error, reference, tolerance, verdict; exit status 1 if a claim fails"
     one = commands.add_parser("verify", help=text, description=text)
     one.add_argument("studies", metavar="STUDY", nargs="*", help="studies to verify (default: all)")
@@ -201,6 +206,12 @@ def _report(words: list[str]) -> int:
     from quenched.lab.report_command import report_command
 
     return report_command(words)
+
+
+def _diagnose(words: list[str]) -> int:
+    from quenched.instruments.command import diagnose_command
+
+    return diagnose_command(words)
 
 
 def _verify(options: argparse.Namespace) -> int:

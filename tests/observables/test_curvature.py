@@ -93,6 +93,17 @@ def test_the_default_depth_has_no_ghosts_and_an_honest_residual() -> None:
     assert np.all(np.abs(found.eigenvalue - exact) <= found.residual + 1e-5 * exact[0])
 
 
+def test_an_operator_with_few_directions(double) -> None:
+    """Noise of five samples has rank four: the Krylov space ends, and what is known is right."""
+    few = tuple(a[:5] for a in data())
+    problem = LossOnData(loss, params(), few)
+    sigma = dense(problem)[1]
+    found = curvature.top_eigenpairs(problem, 4, operator=curvature.noise)
+    np.testing.assert_allclose(found.eigenvalue, np.linalg.eigvalsh(sigma)[::-1][:4], rtol=1e-6)
+    density = curvature.spectral_density(problem, operator=curvature.noise, probes=64, depth=20)
+    assert abs(float(density.trace) - np.trace(sigma)) < 4 * float(density.trace_error)
+
+
 def test_a_pair_that_has_not_converged_is_an_error_with_its_residual() -> None:
     problem = LossOnData(loss, params(), data())
     with pytest.raises(ConvergenceError, match=r"has not converged: residual .* take depth > 6"):

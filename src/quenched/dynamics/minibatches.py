@@ -49,7 +49,7 @@ class AbstractMinibatch(AbstractSampling):
 
     def energy(self, model: Any, weights: Any, disorder: Any, state: Any, normalise: bool) -> Float[Array, ""]:
         n = model.samples(disorder)
-        return n * model.loss_scale(n) * jnp.mean(model.batch_losses(weights, disorder, self.indices(state)))
+        return n * model.loss_scale(n) * model.batch_loss(weights, disorder, self.indices(state))
 
 
 class Drawn(eqx.Module):

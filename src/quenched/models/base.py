@@ -60,6 +60,10 @@ class AbstractLossModel(AbstractModel):
         """The losses of a few samples. Default: all are computed, and these taken; a model that can do better does."""
         return self.losses(weights, disorder)[indices]
 
+    def batch_loss(self, weights: Weights, disorder: Disorder, indices: Int[Array, " s"]) -> Float[Array, ""]:
+        """The mean loss of a few samples. Default: the mean of ``batch_losses``."""
+        return jnp.mean(self.batch_losses(weights, disorder, indices))
+
     @abc.abstractmethod
     def samples(self, disorder: Disorder) -> int:
         """The number n of samples."""

@@ -97,6 +97,11 @@ class FromLoss(AbstractLossModel):
     def batch_losses(self, weights: Weights, disorder: GivenSamples, indices: Int[Array, " s"]) -> Float[Array, " s"]:
         return self._losses(weights, disorder.x[indices], disorder.y[indices])
 
+    def batch_loss(self, weights: Weights, disorder: GivenSamples, indices: Int[Array, " s"]) -> Float[Array, ""]:
+        # the loss of the batch as it was written, in one call
+        params = eqx.combine(weights, eqx.filter(self.params, eqx.is_inexact_array, inverse=True))
+        return self.loss(params, (disorder.x[indices], disorder.y[indices]))
+
     def _losses(self, weights: Weights, x: Array, y: Array) -> Float[Array, " n"]:
         params = eqx.combine(weights, eqx.filter(self.params, eqx.is_inexact_array, inverse=True))
         return jax.vmap(lambda a, b: self.loss(params, (a[None], b[None])))(x, y)

@@ -53,6 +53,18 @@ def _lanczos(operator: Operator, problem: LossOnData, start: Array, depth: int) 
     return found[0], found[1]
 
 
+def _krylov(operator: Operator, problem: LossOnData, start: Array, depth: int) -> tuple[Array, Float[np.ndarray, "k k"]]:
+    """The same, cut where the Krylov space ends because ``start`` reaches fewer than ``depth`` directions."""
+    rows, tridiagonal = _lanczos(operator, problem, start, depth)
+    matrix = np.asarray(tridiagonal, float)
+    whole = np.all(np.isfinite(matrix), axis=1)
+    # the product that found nothing new leaves numbers that are not finite in the next row
+    size = depth if whole.all() else max(int(np.argmin(whole)), 1)
+    if not np.all(np.isfinite(matrix[:size, :size])):
+        raise checks.DivergenceError("the operator must give finite products, got one that is not")
+    return rows[:size], matrix[:size, :size]
+
+
 @eqx.filter_jit
 def _applied(operator: Operator, problem: LossOnData, rows: Array) -> Array:
     return lax.map(lambda v: operator(problem, v), rows)
@@ -83,19 +95,17 @@ def top_eigenpairs(
     if depth < count:
         raise checks.ParameterError(f"depth must be >= count = {count}, got {depth}")
     start = jax.random.normal(jax.random.key(seed), (n,), problem.weights.dtype)
-    rows, tridiagonal = _lanczos(operator, problem, start, depth)
-    if not np.all(np.isfinite(tridiagonal)):
-        raise checks.ConvergenceError(
-            f"the Krylov space of {depth} products has broken down: the operator has fewer directions; take a smaller depth"
-        )
-    values, small = np.linalg.eigh(np.asarray(tridiagonal, float))
+    rows, tridiagonal = _krylov(operator, problem, start, depth)
+    if len(rows) < count:
+        raise checks.ConvergenceError(f"count must be <= the number of directions of the operator, {len(rows)}, got {count}")
+    values, small = np.linalg.eigh(tridiagonal)
+    scale = np.abs(values).max()
     values, small = values[::-1][:count], small[:, ::-1][:, :count]
     vectors = jnp.asarray(small.T, rows.dtype) @ rows
     products = np.asarray(_applied(operator, problem, vectors), float)
     found = np.asarray(vectors, float)
     residual = np.linalg.norm(products - values[:, None] * found, axis=1)
     worst = int(residual.argmax())
-    scale = np.abs(np.linalg.eigvalsh(np.asarray(tridiagonal, float))).max()
     if residual[worst] > tolerance * scale:
         raise checks.ConvergenceError(
             f"eigenpair {worst} has not converged: residual {residual[worst]:.3g} > {tolerance:g} times the largest eigenvalue "
@@ -107,6 +117,20 @@ def top_eigenpairs(
         "residual": (("mode",), residual),
     }
     return dataset(variables, {}, {"engine": "top_eigenpairs", "depth": depth, "seed": seed}, depth=depth)
+
+
+def gauss_quadrature(
+    problem: LossOnData, operator: Operator, start: Float[Array, " weight"], depth: int
+) -> tuple[Float[np.ndarray, " node"], Float[np.ndarray, " node"]]:
+    """Nodes and weights with sum_j weight_j f(node_j) = u.f(H) u for u = ``start``/|start|, exact for degrees < 2 ``depth``.
+
+    Where u reaches fewer than ``depth`` directions, the rest of the nodes have no weight.
+    """
+    tridiagonal = _krylov(operator, problem, start, depth)[1]
+    values, vectors = np.linalg.eigh(tridiagonal)
+    # where the space ended early, the rest are copies of a node without weight
+    more = depth - len(values)
+    return np.pad(values, (0, more), mode="edge"), np.pad(vectors[0] ** 2, (0, more))
 
 
 def spectral_density(
@@ -138,14 +162,9 @@ def spectral_density(
     nodes, weights = [], []
     for key in jax.random.split(jax.random.key(seed), probes):
         start = jax.random.rademacher(key, (n,), problem.weights.dtype)
-        tridiagonal = np.asarray(_lanczos(operator, problem, start, depth)[1], float)
-        if not np.all(np.isfinite(tridiagonal)):
-            raise checks.ConvergenceError(
-                f"the Krylov space of {depth} products has broken down: the operator has fewer directions; take a smaller depth"
-            )
-        values, vectors = np.linalg.eigh(tridiagonal)
+        values, parts = gauss_quadrature(problem, operator, start, depth)
         nodes.append(values)
-        weights.append(vectors[0] ** 2)
+        weights.append(parts)
     found = quadrature_dataset(np.stack(nodes), np.stack(weights), n, width, points)
     provenance = {"engine": "spectral_density", "probes": probes, "depth": depth, "seed": seed}
     return dataset(*found, provenance, depth=depth)

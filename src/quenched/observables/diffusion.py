@@ -23,9 +23,9 @@ def anomalous_exponent(
     """The exponent c of E|Delta_k|^2 ~ k^c: least squares of log displacement on log k over a declared ``window``.
 
     ``steps`` (step,): steps > 0, spread evenly in their logarithm (otherwise late steps weigh more). ``displacement`` (...,
-    step): one row per run; the fit is made to the mean over runs, its error is a bootstrap over runs (NaN for a single one). Results:
-    ``exponent``, ``exponent_error``, ``local_exponent`` (step,), smoothed by a quadratic over five points; the window is an
-    attribute. c depends on it: at k = 1 motion is ballistic (c = 2), at the end it saturates (c = 0).
+    step): one row per run; the fit is made to the mean over runs, its error is a bootstrap over runs (NaN for one).
+    Results: ``exponent``, ``exponent_error``, ``local_exponent`` (step,), smoothed by a quadratic over five points; the window
+    is an attribute. c depends on it: at k = 1 motion is ballistic (c = 2), at the end it saturates (c = 0).
 
     Raises ``ParameterError`` for a window with fewer than five steps, steps <= 0, or displacements that are not positive.
     """

@@ -142,6 +142,17 @@ class LossOnData(eqx.Module):
         squares, gradient = self.over(term, few)
         return squares - jnp.sum(gradient**2)
 
+    def noise_draw(self, normal: Float[Array, " n"]) -> Float[Array, " weight"]:
+        """A random vector of covariance Sigma: (1/sqrt N) sum_i (z_i - mean z) g_i of normal numbers z_i, one backward pass."""
+        w, n = self.weights, self.samples
+        centred = (normal - jnp.mean(normal)) / n**0.5
+        whole = eqx.tree_at(lambda p: p.data, self, (self.data, centred.astype(w.dtype)))
+
+        def term(batch: tuple[Any, Array], size: int) -> Array:
+            return jax.vjp(lambda u: self.each(u, batch[0]), w)[1](batch[1])[0]
+
+        return whole.over(term)
+
     def noise_along(self, directions: Float[Array, "k weight"]) -> Float[Array, " k"]:
         """q_l^T Sigma q_l of given directions q_l: the variance over samples of the slope of their loss."""
         w, n = self.weights, self.samples

@@ -71,14 +71,22 @@ def describe(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {"mapping": {str(k): describe(v) for k, v in value.items()}}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
-        return {"class": public_name(type(value)), **fields}
+        if hasattr(value, "described"):
+            # a component that holds what no file can bring back says itself what of it is worth recording
+            return {"class": public_name(type(value)), **describe_fields(value.described())}
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init}
+        return {"class": public_name(type(value)), **describe_fields(fields)}
     if isinstance(value, type) or callable(value):
         name = getattr(value, "__qualname__", "")
         if "<" in name or not name:
             raise ParameterError(f"a function in a component must be importable (not a lambda or a closure), got {value!r}")
         return {"function": name if _PUBLIC.get(name) is value else f"{value.__module__}.{name}"}
     raise ParameterError(f"cannot describe a value of type {type(value).__name__}: {value!r}")
+
+
+def describe_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Descriptions of values, by name."""
+    return {name: describe(entry) for name, entry in fields.items()}
 
 
 def build(description: Any, *, consent: bool = False, base: type | None = None) -> Any:

@@ -70,14 +70,16 @@ def displacement(
     formula: str = "discrete",
     position: Any = 0.0,
     velocity: Any = 0.0,
+    slope: Any = None,
     samples: int | None = None,
 ) -> xr.Dataset:
     """E|theta_k - theta_0|^2, summed over the modes, after k = ``steps`` (integers >= 0): ``global_displacement`` (step,).
 
-    ``start``: "stationary", or "fixed" at ``position`` (relative to the minimum, arrays (mode,) or numbers) with ``velocity``:
-    a trained network that goes on with an empty momentum buffer is a fixed start with velocity 0. ``formula``: "discrete" (exact
-    for additive noise, default), "continuous" (exact for the continuous model), or "paper_sum" (the published sum, stationary
-    start only, which never saturates). ``samples`` = n: batches without replacement from n samples
+    ``start``: "stationary", or "fixed" at ``position`` (relative to the minimum, arrays (mode,) or numbers) with ``velocity``: a
+    trained network that goes on with an empty momentum buffer is a fixed start with velocity 0. In place of the position one
+    may give the ``slope`` of the loss there, which flat modes have too. ``formula``: "discrete" (exact for additive noise,
+    default), "continuous" (exact for the continuous model), or "paper_sum" (the published sum, stationary start only, which
+    never saturates). ``samples`` = n: batches without replacement from n samples
     (``Reshuffled``), discrete, fixed start at the beginning of an epoch. A fixed start also gives its parts ``drift`` and
     ``spread``. Modes with negative curvature are legal from a fixed start.
 
@@ -107,7 +109,8 @@ def displacement(
             parts = {"global_displacement": _stationary(mine, h, s2, k, formula)}
         else:
             x0, v0 = (jnp.broadcast_to(jnp.asarray(a, jnp.float64), h.shape) for a in (position, velocity))
-            drift, spread = _fixed(mine, h, s2, x0, v0, k, formula, samples)
+            g0 = h * x0 if slope is None else jnp.broadcast_to(jnp.asarray(slope, jnp.float64), h.shape)
+            drift, spread = _fixed(mine, h, s2, g0, v0, k, formula, samples)
             parts = {"global_displacement": drift + spread, "drift": drift, "spread": spread}
     variables = {name: (("step",), values) for name, values in parts.items()}
     record = _provenance("displacement", rule, formula=formula, start=start, samples=samples)
@@ -121,10 +124,10 @@ def _stationary(rule: MomentumSGD, h: Array, s2: Array, k: Array, formula: str) 
 
 @eqx.filter_jit
 def _fixed(
-    rule: MomentumSGD, h: Array, s2: Array, x0: Array, v0: Array, k: Array, formula: str, samples: int | None
+    rule: MomentumSGD, h: Array, s2: Array, g0: Array, v0: Array, k: Array, formula: str, samples: int | None
 ) -> tuple[Array, Array]:
     def one(step: Array) -> tuple[Array, Array]:
-        drift, spread = moves.from_fixed(rule, h, s2, x0, v0, step, formula)
+        drift, spread = moves.from_fixed(rule, h, s2, g0, v0, step, formula)
         if samples is not None:
             epoch = jnp.floor(samples / jnp.asarray(rule.batch_size))
             spread = moves.from_epoch(rule, h, s2, samples, epoch, step)

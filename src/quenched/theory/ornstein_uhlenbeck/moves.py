@@ -45,18 +45,21 @@ def from_stationary(rule: MomentumSGD, h: Modes, s2: Modes, k: Float[Array, ""],
 
 
 def from_fixed(
-    rule: MomentumSGD, h: Modes, s2: Modes, position: Modes, velocity: Modes, k: Float[Array, ""], formula: str
+    rule: MomentumSGD, h: Modes, s2: Modes, slope: Modes, velocity: Modes, k: Float[Array, ""], formula: str
 ) -> tuple[Modes, Modes]:
-    """E|theta_k - theta_0|^2 of every mode from a given position (relative to the minimum) and velocity: drift^2, variance."""
+    """E|theta_k - theta_0|^2 of every mode from a given point and velocity: drift^2, variance.
+
+    ``slope`` is the gradient there, h times the distance from the minimum: finite also for a flat mode, which has no minimum.
+    """
     k = jnp.broadcast_to(k, h.shape)
     x, beta = rule.lr * h, rule.momentum
     if formula == "discrete":
-        drift = -position * x * step.kick_sum(x, beta, k) + velocity * rule.lr * beta * step.kick(x, beta, k)
+        drift = -rule.lr * slope * step.kick_sum(x, beta, k) + velocity * rule.lr * beta * step.kick(x, beta, k)
         return drift**2, rule.lr**2 * s2 * step.kick_squares(x, beta, k)
     t = rule.lr * k
-    kept, moved = 1 - _lost(rule, h, t), _response(rule, h, t)
-    theta, v, _ = variances(rule, jnp.where(h == 0, 1.0, h), s2, "continuous")
-    return (position * (kept - 1) + velocity * moved) ** 2, theta * (1 - kept**2) - v * moved**2
+    lost, moved, safe = _lost(rule, h, t), _response(rule, h, t), jnp.where(h == 0, 1.0, h)
+    theta, v, _ = variances(rule, safe, s2, "continuous")
+    return (velocity * moved - slope / safe * lost) ** 2, theta * (1 - (1 - lost) ** 2) - v * moved**2
 
 
 def from_epoch(rule: MomentumSGD, h: Modes, s2: Modes, samples: int, epoch: Float[Array, ""], k: Float[Array, ""]) -> Modes:
