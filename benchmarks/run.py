@@ -22,6 +22,9 @@ SECTIONS = {
     "benchmarks.control_variate": ("DMFT: the square loss with the same random numbers as a control variate", 1),
     "benchmarks.structured": ("Structured data against a dense matrix", 1),
     "benchmarks.batching": ("Points of a sweep: each by itself, or several in one compiled call", 1),
+    "benchmarks.curvature": ("A user's network: curvature and displacement against PyTorch", 1),
+    "benchmarks.diagnose": ("A user's network: memory of diagnose", None),
+    "benchmarks.fokker_planck": ("The Fokker-Planck equation against py-pde", 1),
     "benchmarks.lab": ("Sweeps: the cost of a point beside its physics, and what a second worker brings", None),
 }
 """Module: title, and the number of cores it may use (None: all)."""

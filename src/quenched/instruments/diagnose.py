@@ -66,8 +66,7 @@ def diagnose(
     ``/curvature``: ``loss``, ``gradient_norm``, the ``modes`` largest ``eigenvalue`` with ``residual`` and ``noise_along``
     (q.Sigma q), ``spectral_density`` from ``probes`` random starts of ``depth`` products, ``trace``, ``negative_mass``.
     ``/noise``: ``noise_trace``, ``noise_ratio`` sigma^2 = tr Sigma/tr H, ``alignment``, and ``noise_temperature`` T = eta
-    sigma^2/(2 S (1-beta)): where Sigma is proportional to H, weights fluctuate like T/rho, and crossing a barrier dE takes of the
-    order of exp(dE/T).
+    sigma^2/(2 S (1-beta)): where Sigma = sigma^2 H, it is the variance of the weights in every direction.
     ``/measured``: ``global_displacement`` (step,), ``local_displacement`` (not the first tenth of the run), ``exponent`` over
     ``window`` (default: the last two decades), each with ``_error``, the standard error over the chains; ``loss_change``.
     ``/predicted``: the same by linear theory, exact in discrete time, from the measured Hessian and noise: the quadratic
