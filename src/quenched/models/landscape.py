@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -25,6 +26,14 @@ class AbstractLandscape(eqx.Module):
     @abc.abstractmethod
     def potential(self, theta: Float[Array, " d"]) -> Float[Array, ""]:
         """L at one point."""
+
+    def gradient(self, theta: Float[Array, " d"]) -> Float[Array, " d"]:
+        """grad L, by automatic differentiation."""
+        return jax.grad(self.potential)(theta)
+
+    def hessian(self, theta: Float[Array, " d"]) -> Float[Array, "d d"]:
+        """The second derivatives of L, by automatic differentiation."""
+        return jax.hessian(self.potential)(theta)
 
 
 @public
@@ -112,9 +121,9 @@ class Cosine(AbstractLandscape):
 
 @public
 class FromPotential(AbstractLandscape):
-    """A landscape of one's own: ``function`` of theta (d,), written with ``jax.numpy``."""
+    """A landscape of one's own: ``loss`` of theta (d,), written with ``jax.numpy``."""
 
-    function: Callable[[Any], Any] = eqx.field(static=True)
+    loss: Callable[[Any], Any] = eqx.field(static=True)
     size: int = 1
 
     @property
@@ -122,4 +131,4 @@ class FromPotential(AbstractLandscape):
         return self.size
 
     def potential(self, theta: Float[Array, " d"]) -> Array:
-        return self.function(theta)
+        return self.loss(theta)

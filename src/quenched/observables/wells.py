@@ -1,0 +1,85 @@
+"""Rates between two wells, from populations of many runs or from first arrivals."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+from scipy.optimize import OptimizeWarning, curve_fit
+
+from quenched.numerics import checks
+from quenched.records.datasets import dataset
+from quenched.records.labels import Label, register_label
+
+register_label("relaxation_rate", Label("rate of relaxation between the wells", "k"))
+register_label("plateau", Label("fraction in the second well in the end", "P"))
+register_label("amplitude", Label("amplitude of the slow exponential", "a"))
+register_label("arrival_rate", Label("rate of first arrivals", "r"))
+
+
+def population_rate(
+    times: Any, there: Any, *, amplitude: float | int | None = None, resamples: int = 200, seed: int = 0
+) -> xr.Dataset:
+    """Fit of f(t) = P (1 - a exp(-k t)) to the fraction f of runs in the second well; errors by a bootstrap over runs.
+
+    ``times`` (t,), increasing; ``there`` (run, t): whether a run is in the second well. ``amplitude`` fixes a; None (default)
+    leaves it free, which takes up the first moments, when the density inside the first well has not settled. The rate k measures
+    r_ab + r_ba. Results: ``relaxation_rate``, ``plateau``, ``amplitude``, each with ``*_error``.
+
+    Raises ``ParameterError`` for other shapes, and ``ConvergenceError`` if no fit is found, as where nobody has moved.
+    """
+    t, marks = np.asarray(times, float), np.asarray(there, float)
+    if t.ndim != 1 or marks.ndim != 2 or marks.shape[1] != len(t) or len(t) < 4:
+        raise checks.ParameterError(
+            f"there must have a row per run and a column for each of at least 4 times, got {marks.shape}, {t.shape}"
+        )
+    checks.integer_at_least("resamples", resamples, 2)
+    if np.ptp(marks.mean(axis=0)) == 0:
+        raise checks.ConvergenceError(f"the fraction fits no exponential: it is {marks[0, 0]:.3g} at all times")
+    value = _fit(t, marks.mean(axis=0), None if amplitude is None else float(amplitude))
+    draws = np.random.default_rng(seed).multinomial(len(marks), np.full(len(marks), 1 / len(marks)), resamples) / len(marks)
+    again = np.stack([_fit(t, row, None if amplitude is None else float(amplitude)) for row in draws @ marks])
+    found: dict[str, Any] = {}
+    for name, one, error in zip(("relaxation_rate", "plateau", "amplitude"), value, again.std(axis=0, ddof=1), strict=True):
+        found |= {name: ((), one), f"{name}_error": ((), error)}
+    return dataset(found, {}, {"engine": "population_rate", "amplitude": amplitude, "resamples": resamples, "seed": seed})
+
+
+def _fit(t: Float[np.ndarray, " t"], f: Float[np.ndarray, " t"], amplitude: float | None) -> Float[np.ndarray, " three"]:
+    """Rate, plateau, amplitude."""
+    top = max(float(f.max()), 1e-12)
+    half = float(t[np.argmax(f >= 0.5 * top)]) or float(t[-1])
+    start = [np.log(np.log(2) / half), top]
+
+    def curve(t: Any, log_rate: float, plateau: float, a: float = 1.0 if amplitude is None else amplitude) -> Any:
+        # in logarithms: a rate is positive
+        return plateau * (1 - a * np.exp(-np.exp(np.clip(log_rate, -100, 100)) * t))
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", OptimizeWarning)
+            best, _ = curve_fit(curve, t, f, p0=start + ([1.0] if amplitude is None else []))
+    except (RuntimeError, OptimizeWarning) as error:
+        raise checks.ConvergenceError(f"the fraction fits no exponential, its largest value is {top:.3g}: {error}") from error
+    return np.array([np.exp(best[0]), best[1], best[2] if amplitude is None else amplitude])
+
+
+def arrival_rate(stop_step: Any, steps: int, per_step: float | int = 1.0) -> xr.Dataset:
+    """The rate of first arrivals: their number over the time that all runs together have spent under way.
+
+    ``stop_step`` of each run (-1: has not arrived within ``steps``), as ``simulate`` records it with a stop condition;
+    ``per_step`` is the time of a step. The estimate of largest likelihood for an exponential law, runs that are not there yet
+    included: ``arrival_rate`` and its error, rate/sqrt(number). Raises ``ParameterError`` where nobody has arrived.
+    """
+    stops = np.asarray(stop_step).ravel()
+    checks.integer_at_least("steps", steps, 1)
+    checks.positive("per_step", per_step)
+    arrived = stops >= 0
+    if not arrived.any():
+        raise checks.ParameterError(f"stop_step must name an arrival, got none among {stops.size} runs of {steps} steps")
+    rate = arrived.sum() / (np.where(arrived, stops, steps).sum() * per_step)
+    found = {"arrival_rate": ((), rate), "arrival_rate_error": ((), rate / np.sqrt(arrived.sum()))}
+    return dataset(found, {}, {"engine": "arrival_rate", "steps": steps, "per_step": per_step})

@@ -1,0 +1,58 @@
+"""Rates between two wells, on a process whose rates are known: jumps with rates up and down."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from quenched.numerics.checks import ConvergenceError, ParameterError
+from quenched.observables.wells import arrival_rate, population_rate
+
+UP, DOWN = 0.02, 0.01
+TIMES = np.linspace(5, 200, 25)
+
+
+def jumps(runs: int, seed: int) -> np.ndarray:
+    """Where each run is at TIMES, starting below."""
+    rng, step = np.random.default_rng(seed), TIMES[1] - TIMES[0]
+    stays = np.exp(-(UP + DOWN) * np.diff([0.0, *TIMES]))
+    there, rows = np.zeros(runs, bool), []
+    for stay in stays:
+        p = UP / (UP + DOWN) * (1 - stay) + there * stay
+        there = rng.random(runs) < p
+        rows.append(there)
+    assert step > 0
+    return np.stack(rows, axis=1)
+
+
+@pytest.mark.parametrize("amplitude", [None, 1.0])
+def test_populations_relax_with_the_sum_of_both_rates(amplitude: float | None) -> None:
+    found = population_rate(TIMES, jumps(4000, 1), amplitude=amplitude)
+    assert abs(found.relaxation_rate - (UP + DOWN)) < 4 * found.relaxation_rate_error
+    assert abs(found.plateau - UP / (UP + DOWN)) < 4 * found.plateau_error
+    assert abs(found.amplitude - 1) <= 4 * found.amplitude_error
+    assert 0 < found.relaxation_rate_error < 0.1 * found.relaxation_rate
+
+
+def test_the_bootstrap_error_is_the_scatter_of_repetitions() -> None:
+    answers = [population_rate(TIMES, jumps(1000, seed), amplitude=1.0, resamples=50) for seed in range(30)]
+    scatter = np.std([a.relaxation_rate for a in answers], ddof=1)
+    # both are estimates, of 30 and of 50 values
+    assert np.mean([a.relaxation_rate_error for a in answers]) == pytest.approx(scatter, rel=0.5)
+
+
+def test_arrivals_with_runs_that_are_still_under_way() -> None:
+    rng = np.random.default_rng(5)
+    stops = np.ceil(rng.exponential(1 / UP, 5000) / 0.1).astype(int)
+    found = arrival_rate(np.where(stops <= 600, stops, -1), 600, 0.1)
+    assert abs(found.arrival_rate - UP) < 4 * found.arrival_rate_error
+    assert found.arrival_rate_error == pytest.approx(UP / np.sqrt((stops <= 600).sum()), rel=0.1)
+
+
+def test_bad_requests() -> None:
+    with pytest.raises(ParameterError, match="a row per run"):
+        population_rate(TIMES, np.ones((3, 4)))
+    with pytest.raises(ConvergenceError, match="fits no exponential"):
+        population_rate(TIMES, np.zeros((20, len(TIMES))))
+    with pytest.raises(ParameterError, match="must name an arrival"):
+        arrival_rate([-1, -1], 10)
