@@ -26,7 +26,9 @@ def mean_first_passage(
     noise: Any = None,
     points: int = 40_000,
 ) -> float:
-    """The mean time (in units of eta k) from ``start`` to the first visit of ``target``, reflected at ``far`` on the other side.
+    """The mean time from ``start`` to the first visit of ``target``, reflected at ``far`` on the other side.
+
+    In units of eta k; with momentum, of t' = eta k/(1-beta), for small mass.
 
     tau = int_a^b dy e^Psi(y) int_far^y dz e^-Psi(z)/D(z), Psi = int L'/D, in Ito's sense; evaluated in logarithms, so that
     e^(dE/T) may be any number below 1e300. Raises ``ParameterError`` if start does not lie between target and far.
@@ -56,11 +58,12 @@ def escape_rate(
     *,
     dynamics: str = "overdamped",
 ) -> float:
-    """The rate of escape over a saddle as T -> 0, per unit of eta k: Eyring-Kramers, in any dimension.
+    """The rate of escape over a saddle as T -> 0: Eyring-Kramers, in any dimension.
 
-    Overdamped: r = |lambda_s|/(2 pi) sqrt(det H_min/|det H_saddle|) exp(-dE/T), lambda_s the negative eigenvalue at the saddle.
-    "momentum" (needs a ``Temperature`` with its parts): Kramers' rate at mass m and friction g, [sqrt(g^2/4m^2 + |lambda_s|/m) -
-    g/2m]/(2 pi) sqrt(det H_min/|det H_saddle|) exp(-dE/T), for g/m not far below sqrt(|lambda_s|/m).
+    Overdamped: r = |lambda_s|/(2 pi) sqrt(det H_min/|det H_saddle|) exp(-dE/T), lambda_s the negative eigenvalue at the saddle,
+    per unit of eta k (with momentum, of t' = eta k/(1-beta)). "momentum" (needs a ``Temperature`` with its parts): Kramers' rate
+    at mass m and friction g, [sqrt(g^2/4m^2 + |lambda_s|/m) - g/2m]/(2 pi) sqrt(det H_min/|det H_saddle|) exp(-dE/T), per unit
+    of eta k, for g/m not far below sqrt(|lambda_s|/m).
 
     ``minimum`` and ``saddle`` are guesses: the critical points are found from them. Raises ``ConvergenceError`` where there is no
     minimum or no saddle with one negative eigenvalue. Source: Kramers 1940; Langer 1969.
@@ -89,19 +92,22 @@ def mass_ratio(landscape: AbstractLandscape, temperature: Temperature | float | 
 
 
 def barriers(
-    landscape: AbstractLandscape, low: float | int, high: float | int, points: int = 2001
+    landscape: AbstractLandscape, low: float | int, high: float | int, points: int = 2001, *, wells: int = 1
 ) -> tuple[list[CriticalPoint], list[CriticalPoint]]:
     """Minima and barriers of a landscape of one dimension in [low, high], from left to right.
 
-    Raises ``ParameterError`` if there is no minimum inside.
+    Raises ``ParameterError`` if there are fewer than ``wells`` (default 1) minima inside.
     """
+    checks.integer_at_least("wells", wells, 1)
     x = np.linspace(low, high, points)
     with jax.enable_x64(True):
         slope = np.asarray(jax.vmap(jax.grad(lambda p: landscape.potential(p[None])))(jnp.asarray(x)), float)
     up = np.flatnonzero((slope[:-1] < 0) & (slope[1:] >= 0))
     down = np.flatnonzero((slope[:-1] > 0) & (slope[1:] <= 0))
-    if len(up) == 0:
-        raise checks.ParameterError(f"the landscape must have a minimum in [{low:g}, {high:g}], got none")
+    if len(up) < wells:
+        raise checks.ParameterError(
+            f"the landscape must have a minimum in [{low:g}, {high:g}] for every well, got {len(up)} of {wells}"
+        )
     small = (high - low) / points
     minima = [critical_point(landscape.potential, [x[i] + small / 2], radius=small) for i in up]
     return minima, [critical_point(landscape.potential, [x[i] + small / 2], 1, radius=small) for i in down]

@@ -64,3 +64,8 @@ def temperature_of(given: Temperature | float | int) -> float:
     value = given.value if isinstance(given, Temperature) else given
     checks.positive("temperature", value)
     return float(value)
+
+
+def natural_unit(given: Temperature | float | int) -> str:
+    """The unit in which the Fokker-Planck equation without mass has no further factor: eta k, with momentum t'."""
+    return "t_prime" if isinstance(given, Temperature) and given.momentum > 0 else "eta_k"

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
+from scipy.sparse.linalg import ArpackNoConvergence, eigs
 from scipy.special import ndtr
 
 from quenched.models.landscape import AbstractLandscape
@@ -43,7 +44,7 @@ def transfer(
     """The transfer operator on ``cells`` cells of [low, high], with its stationary law and gap; error O(h^2).
 
     Raises ``ParameterError`` with momentum, where the noise of a step is narrower than two cells, or where a step from inside
-    leads far out of the box: eta is too large for it.
+    leads far out of the box: eta is too large for it; ``ConvergenceError`` for a gap below rounding.
     """
     checks.instance("temperature", temperature, Temperature)
     if temperature.momentum > 0:
@@ -68,7 +69,14 @@ def transfer(
     landing = ndtr((edges[:, None] - np.clip(mean, low, high)) / spread)
     matrix = np.diff(landing, axis=0)
     matrix /= matrix.sum(axis=0)
-    values, vectors = np.linalg.eig(matrix)
+    try:
+        # seeds the iteration, so that an answer is a function of its arguments
+        values, vectors = eigs(matrix, k=2, which="LM", v0=np.ones(cells))
+    except ArpackNoConvergence as error:
+        raise checks.ConvergenceError(f"the second eigenvalue did not converge: {error}") from error
     order = np.argsort(-np.abs(values))
     first = np.abs(np.real(vectors[:, order[0]]))
-    return Transfer(x, matrix, first / first.sum(), float(-np.log(np.abs(values[order[1]])) / eta))
+    gap = float(-np.log(np.abs(values[order[1]])) / eta)
+    if not gap * eta > 1e-13:
+        raise checks.ConvergenceError(f"the gap must be > 1e-13 per step to be seen in an eigenvalue, got {gap * eta:.3g}")
+    return Transfer(x, matrix, first / first.sum(), gap)
