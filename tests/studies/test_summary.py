@@ -150,7 +150,8 @@ def test_parts_that_are_left_out_have_no_numbers_and_no_figures() -> None:
     study = dataclasses.replace(NOISE, satisfiable=None, data=None, compare=())
     tree = study.run(seed=2)
     assert [list(tree[engine].children) for engine in ("theory", "experiment")] == [["fluctuations"]] * 2
-    assert set(tree.data_vars) == {"effective_temperature", "effective_temperature_error"}
+    names = ("effective_temperature", "short_temperature", "white_noise_temperature")
+    assert set(tree.data_vars) == {*names, *(f"{name}_error" for name in names)}
     assert set(study.figures(tree)) == {"overview", "fluctuation-response"}
 
 

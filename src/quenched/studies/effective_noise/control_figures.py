@@ -56,9 +56,9 @@ def against_controls(study: EffectiveNoise, controls: list[str], theory: Groups,
             plot.compare(*own, "replica_distance", ax, dim=CONTROLS[name].dim)
             _from_zero(ax)
         else:
-            ax.set_visible(False)
+            ax.remove()
     # one legend serves a row
-    for ax in (*axes[1 : len(controls)], *axes[len(controls) :]):
+    for ax in figure.axes[1:]:
         if (legend := ax.get_legend()) is not None:
             legend.remove()
     return figure
