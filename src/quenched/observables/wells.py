@@ -14,6 +14,9 @@ from quenched.numerics import checks
 from quenched.records.datasets import dataset
 from quenched.records.labels import Label, register_label
 
+TIME_UNITS = ("steps", "eta_k", "t_prime")
+"""Steps k, eta k (the sum of learning rates, the time of ``simulate``), and eta k/(1 - beta) with momentum beta."""
+
 register_label("relaxation_rate", Label("rate of relaxation between the wells", "k"))
 register_label("plateau", Label("fraction in the second well in the end", "P"))
 register_label("amplitude", Label("amplitude of the slow exponential", "a"))
@@ -21,13 +24,14 @@ register_label("arrival_rate", Label("rate of first arrivals", "r"))
 
 
 def population_rate(
-    times: Any, there: Any, *, amplitude: float | int | None = None, resamples: int = 200, seed: int = 0
+    times: Any, there: Any, *, amplitude: float | int | None = None, resamples: int = 200, seed: int = 0, time_unit: str = "eta_k"
 ) -> xr.Dataset:
     """Fit of f(t) = P (1 - a exp(-k t)) to the fraction f of runs in the second well; errors by a bootstrap over runs.
 
     ``times`` (t,), increasing; ``there`` (run, t): whether a run is in the second well. ``amplitude`` fixes a; None (default)
     leaves it free, which takes up the first moments, when the density inside the first well has not settled. The rate k measures
-    r_ab + r_ba. Results: ``relaxation_rate``, ``plateau``, ``amplitude``, each with ``*_error``.
+    r_ab + r_ba. Results: ``relaxation_rate``, ``plateau``, ``amplitude``, each with ``*_error``;
+    attributes ``method`` "particles" and ``time_unit``, that of ``times``.
 
     Raises ``ParameterError`` for other shapes, and ``ConvergenceError`` if no fit is found, as where nobody has moved.
     """
@@ -37,6 +41,7 @@ def population_rate(
             f"there must have a row per run and a column for each of at least 4 times, got {marks.shape}, {t.shape}"
         )
     checks.integer_at_least("resamples", resamples, 2)
+    checks.one_of("time_unit", time_unit, TIME_UNITS)
     if np.ptp(marks.mean(axis=0)) == 0:
         raise checks.ConvergenceError(f"the fraction fits no exponential: it is {marks[0, 0]:.3g} at all times")
     value = _fit(t, marks.mean(axis=0), None if amplitude is None else float(amplitude))
@@ -45,7 +50,8 @@ def population_rate(
     found: dict[str, Any] = {}
     for name, one, error in zip(("relaxation_rate", "plateau", "amplitude"), value, again.std(axis=0, ddof=1), strict=True):
         found |= {name: ((), one), f"{name}_error": ((), error)}
-    return dataset(found, {}, {"engine": "population_rate", "amplitude": amplitude, "resamples": resamples, "seed": seed})
+    how = {"engine": "population_rate", "amplitude": amplitude, "resamples": resamples, "seed": seed}
+    return dataset(found, {}, how, method="particles", time_unit=time_unit)
 
 
 def _fit(t: Float[np.ndarray, " t"], f: Float[np.ndarray, " t"], amplitude: float | None) -> Float[np.ndarray, " three"]:
@@ -67,19 +73,21 @@ def _fit(t: Float[np.ndarray, " t"], f: Float[np.ndarray, " t"], amplitude: floa
     return np.array([np.exp(best[0]), best[1], best[2] if amplitude is None else amplitude])
 
 
-def arrival_rate(stop_step: Any, steps: int, per_step: float | int = 1.0) -> xr.Dataset:
+def arrival_rate(stop_step: Any, steps: int, per_step: float | int = 1.0, time_unit: str = "steps") -> xr.Dataset:
     """The rate of first arrivals: their number over the time that all runs together have spent under way.
 
     ``stop_step`` of each run (-1: has not arrived within ``steps``), as ``simulate`` records it with a stop condition;
-    ``per_step`` is the time of a step. The estimate of largest likelihood for an exponential law, runs that are not there yet
-    included: ``arrival_rate`` and its error, rate/sqrt(number). Raises ``ParameterError`` where nobody has arrived.
+    ``per_step`` is the time of a step in ``time_unit``. The estimate of largest likelihood for an exponential law, with the runs
+    that are not there yet: ``arrival_rate`` and its error, rate/sqrt(number). Raises ``ParameterError`` where nobody has arrived.
     """
     stops = np.asarray(stop_step).ravel()
     checks.integer_at_least("steps", steps, 1)
     checks.positive("per_step", per_step)
+    checks.one_of("time_unit", time_unit, TIME_UNITS)
     arrived = stops >= 0
     if not arrived.any():
         raise checks.ParameterError(f"stop_step must name an arrival, got none among {stops.size} runs of {steps} steps")
     rate = arrived.sum() / (np.where(arrived, stops, steps).sum() * per_step)
     found = {"arrival_rate": ((), rate), "arrival_rate_error": ((), rate / np.sqrt(arrived.sum()))}
-    return dataset(found, {}, {"engine": "arrival_rate", "steps": steps, "per_step": per_step})
+    how = {"engine": "arrival_rate", "steps": steps, "per_step": per_step}
+    return dataset(found, {}, how, method="particles", time_unit=time_unit)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import equinox as eqx
 
 from quenched.numerics import checks
+from quenched.observables.wells import TIME_UNITS
 from quenched.records.description import public
-
-TIME_UNITS = ("steps", "eta_k", "t_prime")
 
 
 @public
