@@ -16,7 +16,8 @@ from quenched.observables.curvature import spectral_density, top_eigenpairs
 from quenched.observables.displacement import StepLength, log_spaced
 from quenched.observables.loss_on_data import LossOnData
 
-SAMPLES, INPUTS, WIDTH = 4096, 32, 64
+NETWORKS = ((4096, 32, 64), (512, 16, 16))
+"""Samples, inputs, hidden units in each of two layers: one that keeps a core busy with matrix products, and a small one."""
 TOP, DEPTH, PROBES = 5, 60, 4
 CHAINS, STEPS = 64, 1000
 
@@ -30,12 +31,12 @@ def loss(params: dict[str, jax.Array], batch: tuple[jax.Array, jax.Array]) -> ja
     return 0.5 * jnp.mean((network(params, batch[0]) - batch[1]) ** 2)
 
 
-def problem() -> tuple[dict[str, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+def problem(samples: int, inputs: int, width: int) -> tuple[dict[str, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Weights and data, float32."""
     random = np.random.default_rng(0)
-    x = random.normal(size=(SAMPLES, INPUTS)).astype("float32")
-    y = np.sin(x @ random.normal(size=INPUTS) / 4).astype("float32")
-    shapes = {"w1": (INPUTS, WIDTH), "b1": (WIDTH,), "w2": (WIDTH, WIDTH), "b2": (WIDTH,), "w3": (WIDTH, 1)}
+    x = random.normal(size=(samples, inputs)).astype("float32")
+    y = np.sin(x @ random.normal(size=inputs) / 4).astype("float32")
+    shapes = {"w1": (inputs, width), "b1": (width,), "w2": (width, width), "b2": (width,), "w3": (width, 1)}
     params = {name: (random.normal(size=s) / np.sqrt(s[0])).astype("float32") for name, s in shapes.items()}
     return params, (x, y)
 
@@ -43,7 +44,12 @@ def problem() -> tuple[dict[str, np.ndarray], tuple[np.ndarray, np.ndarray]]:
 def table() -> str:
     """Markdown: seconds of both, the ratio, and that both find the same."""
     torch.set_num_threads(1)
-    params, data = problem()
+    return "\n\n".join(one(*sizes) for sizes in NETWORKS)
+
+
+def one(samples: int, inputs: int, width: int) -> str:
+    """The table of one network."""
+    params, data = problem(samples, inputs, width)
     mine = LossOnData(loss, params, data)
     theirs = torch_curvature.problem(params, data)
     rule = qd.dynamics.Gradient(lr=0.05, batches=qd.dynamics.Minibatch(size=32), transform=qd.dynamics.Momentum(decay=0.9))
@@ -74,7 +80,7 @@ def table() -> str:
     ours, peer = found["top"], found["top, torch"]
     moved = float(found["chains"]["mean_square_displacement"].values[..., -1].mean()) * mine.size
     lines = [
-        f"A network of {mine.size} weights, {SAMPLES} samples, float32, one thread. PyTorch: double backward, as PyHessian does; "
+        f"A network of {mine.size} weights, {samples} samples, float32, one thread. PyTorch: double backward, as PyHessian does; "
         f"its chains one after the other, {few} measured and scaled to {CHAINS}.",
         "",
         "| task | quenched, s | PyTorch, s | ratio | both find |",
