@@ -6,22 +6,21 @@ import numpy as np
 import pytest
 
 from quenched.numerics.checks import ConvergenceError, ParameterError
-from quenched.observables.wells import arrival_rate, population_rate
+from quenched.observables.wells import arrival_rate, contrast_rate, population_rate
 
 UP, DOWN = 0.02, 0.01
 TIMES = np.linspace(5, 200, 25)
 
 
-def jumps(runs: int, seed: int) -> np.ndarray:
+def jumps(runs: int, seed: int, above: bool = False, times: np.ndarray = TIMES) -> np.ndarray:
     """Where each run is at TIMES, starting below."""
-    rng, step = np.random.default_rng(seed), TIMES[1] - TIMES[0]
-    stays = np.exp(-(UP + DOWN) * np.diff([0.0, *TIMES]))
-    there, rows = np.zeros(runs, bool), []
+    rng = np.random.default_rng(seed)
+    stays = np.exp(-(UP + DOWN) * np.diff([0.0, *times]))
+    there, rows = np.full(runs, above), []
     for stay in stays:
         p = UP / (UP + DOWN) * (1 - stay) + there * stay
         there = rng.random(runs) < p
         rows.append(there)
-    assert step > 0
     return np.stack(rows, axis=1)
 
 
@@ -41,6 +40,24 @@ def test_the_bootstrap_error_is_the_scatter_of_repetitions() -> None:
     assert np.mean([a.relaxation_rate_error for a in answers]) == pytest.approx(scatter, rel=0.5)
 
 
+@pytest.mark.parametrize(("end", "paired"), [(200, False), (8, False), (40, True)])
+def test_the_contrast_of_two_starts_needs_no_plateau(end: int, paired: bool) -> None:
+    """From a run of six mixing times, and from one of a quarter of one; equal seeds are common random numbers."""
+    times = np.linspace(end / 20, end, 20)
+    found = contrast_rate(times, jumps(4000, 1, False, times), jumps(4000, 1 if paired else 2, True, times), paired=paired)
+    assert abs(found.relaxation_rate - (UP + DOWN)) < 4 * found.relaxation_rate_error
+    assert found.relaxation_rate_error < 0.2 * found.relaxation_rate
+    assert found.attrs["time_unit"] == "eta_k"
+
+
+def test_common_random_numbers_have_the_error_of_pairs() -> None:
+    times = np.linspace(1, 20, 20)
+    both = [(jumps(500, seed, False, times), jumps(500, seed, True, times)) for seed in range(30)]
+    answers = [contrast_rate(times, *pair, paired=True, resamples=50) for pair in both]
+    scatter = np.std([a.relaxation_rate for a in answers], ddof=1)
+    assert np.mean([a.relaxation_rate_error for a in answers]) == pytest.approx(scatter, rel=0.5)
+
+
 def test_arrivals_with_runs_that_are_still_under_way() -> None:
     rng = np.random.default_rng(5)
     stops = np.ceil(rng.exponential(1 / UP, 5000) / 0.1).astype(int)
@@ -54,5 +71,9 @@ def test_bad_requests() -> None:
         population_rate(TIMES, np.ones((3, 4)))
     with pytest.raises(ConvergenceError, match="fits no exponential"):
         population_rate(TIMES, np.zeros((20, len(TIMES))))
+    with pytest.raises(ConvergenceError, match="the contrast of the two starts must fall"):
+        contrast_rate(TIMES, np.zeros((20, len(TIMES))), np.ones((20, len(TIMES))))
+    with pytest.raises(ParameterError, match="equally many"):
+        contrast_rate(TIMES, np.zeros((20, len(TIMES))), np.ones((21, len(TIMES))), paired=True)
     with pytest.raises(ParameterError, match="must name an arrival"):
         arrival_rate([-1, -1], 10)

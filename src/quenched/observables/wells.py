@@ -73,6 +73,58 @@ def _fit(t: Float[np.ndarray, " t"], f: Float[np.ndarray, " t"], amplitude: floa
     return np.array([np.exp(best[0]), best[1], best[2] if amplitude is None else amplitude])
 
 
+def contrast_rate(
+    times: Any,
+    from_first: Any,
+    from_second: Any,
+    *,
+    paired: bool = False,
+    resamples: int = 200,
+    seed: int = 0,
+    time_unit: str = "eta_k",
+) -> xr.Dataset:
+    """Fit of D(t) = a exp(-k t) to the difference of the fractions in the second well of runs that started in either well.
+
+    No plateau enters: k can be read off long before the populations have settled. ``times`` (t,); ``from_first`` and
+    ``from_second`` (run, t): whether a run that started in the first (second) well is in the second. Errors by a bootstrap over
+    runs; ``paired``: run i of both sets had the same random numbers. Results: ``relaxation_rate`` k, ``amplitude`` a, with
+    ``*_error``.
+
+    Raises ``ParameterError`` for other shapes, ``ConvergenceError`` where nobody has crossed.
+    """
+    t, first, second = np.asarray(times, float), np.asarray(from_first, float), np.asarray(from_second, float)
+    if t.ndim != 1 or any(marks.ndim != 2 or marks.shape[1] != len(t) for marks in (first, second)) or len(t) < 3:
+        raise checks.ParameterError(
+            f"runs must have a row each and a column for each of at least 3 times, got {first.shape}, {second.shape}, {t.shape}"
+        )
+    checks.integer_at_least("resamples", resamples, 2)
+    checks.one_of("time_unit", time_unit, TIME_UNITS)
+    if paired and len(first) != len(second):
+        raise checks.ParameterError(f"paired runs must be equally many, got {len(first)} and {len(second)}")
+    value = _decay(t, second.mean(axis=0) - first.mean(axis=0))
+    rng = np.random.default_rng(seed)
+    here, there = (rng.multinomial(n, np.full(n, 1 / n), resamples) / n for n in (len(first), len(second)))
+    again = (here if paired else there) @ second - here @ first
+    scatter = np.std([_decay(t, row) for row in again], axis=0, ddof=1)
+    found: dict[str, Any] = {}
+    for name, one, error in zip(("relaxation_rate", "amplitude"), value, scatter, strict=True):
+        found |= {name: ((), one), f"{name}_error": ((), error)}
+    how = {"engine": "contrast_rate", "paired": paired, "resamples": resamples, "seed": seed}
+    return dataset(found, {}, how, method="particles", time_unit=time_unit)
+
+
+def _decay(t: Float[np.ndarray, " t"], contrast: Float[np.ndarray, " t"]) -> Float[np.ndarray, " two"]:
+    """Rate and amplitude."""
+    if not contrast.max() > contrast.min():
+        raise checks.ConvergenceError(f"the contrast of the two starts must fall, got {contrast[0]:.3g} at all times")
+    ratio = np.clip(contrast[-1] / max(contrast[0], 1e-12), 1e-3, 1 - 1e-3)
+    try:
+        best, _ = curve_fit(lambda x, k, a: a * np.exp(-k * x), t, contrast, p0=[-np.log(ratio) / (t[-1] - t[0]), 1.0])
+    except RuntimeError as error:
+        raise checks.ConvergenceError(f"the contrast of the two starts fits no exponential: {error}") from error
+    return best
+
+
 def arrival_rate(stop_step: Any, steps: int, per_step: float | int = 1.0, time_unit: str = "steps") -> xr.Dataset:
     """The rate of first arrivals: their number over the time that all runs together have spent under way.
 
