@@ -8,6 +8,7 @@ from quenched.observables.displacement import Projections, StepLength, log_space
 from quenched.observables.fdt import effective_temperature, fluctuation_response
 from quenched.observables.gradient_noise import alignment, noise_along
 from quenched.observables.loss_on_data import LossOnData
+from quenched.observables.shift_curvature import shift_curvature
 from quenched.observables.statistics import compare, mean_error
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "measured_spectrum",
     "noise_along",
     "replica_distance",
+    "shift_curvature",
     "spectral_density",
     "statistics",
     "top_eigenpairs",

@@ -1,6 +1,6 @@
 """Theory: closed equations for the order parameters, one solver per kind of equation."""
 
-from quenched.theory import fokker_planck, oracle, ornstein_uhlenbeck, sampled, square_loss, static
+from quenched.theory import effective_potential, fokker_planck, oracle, ornstein_uhlenbeck, sampled, square_loss, static
 from quenched.theory.coupled import solve_replicas
 from quenched.theory.derivatives import differentiate
 from quenched.theory.limits import continuous_limit, solve_to_error
@@ -9,6 +9,7 @@ from quenched.theory.solve import solve
 __all__ = [
     "continuous_limit",
     "differentiate",
+    "effective_potential",
     "fokker_planck",
     "oracle",
     "ornstein_uhlenbeck",
