@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from quenched.studies.effective_noise import EffectiveNoise
+from quenched.studies.sgd_fokker_planck import SgdFokkerPlanck
 from quenched.studies.sgd_gaussian_mixture import SgdGaussianMixture
 
 CLAIMS = [
     pytest.param(claim, marks=[pytest.mark.slow] if claim.cost == "slow" else [], id=f"{study.name}: {claim.statement}")
-    for study in (SgdGaussianMixture, EffectiveNoise)
+    for study in (SgdGaussianMixture, EffectiveNoise, SgdFokkerPlanck)
     for claim in study.claims()
 ]
 

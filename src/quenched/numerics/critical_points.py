@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -27,6 +28,12 @@ class CriticalPoint(NamedTuple):
         return int(np.sum(np.linalg.eigvalsh(self.hessian) < 0))
 
 
+@functools.lru_cache(maxsize=32)
+def _derivatives(function: Callable[[Array], Array]) -> Callable[[Array], tuple[Array, Array, Array]]:
+    """Value, gradient and Hessian, compiled once for equal functions (a method of a component equals that of an equal one)."""
+    return jax.jit(lambda u: (function(u), jax.grad(function)(u), jax.hessian(function)(u)))
+
+
 def critical_point(
     function: Callable[[Array], Array], start: Any, index: int = 0, *, tolerance: float = 1e-10, radius: float = 0.2
 ) -> CriticalPoint:
@@ -40,7 +47,7 @@ def critical_point(
     if not 0 <= index <= len(x):
         raise ParameterError(f"index must lie in [0, {len(x)}], got {index}")
     with jax.enable_x64(True):
-        derivatives = jax.jit(lambda u: (function(u), jax.grad(function)(u), jax.hessian(function)(u)))
+        derivatives = _derivatives(function)
         for _ in range(200):
             value, gradient, hessian = (np.asarray(a, float) for a in derivatives(jnp.asarray(x)))
             left = float(np.linalg.norm(gradient))
