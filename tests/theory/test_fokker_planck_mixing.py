@@ -39,7 +39,7 @@ def test_every_method_in_one_form(method: str, rate: float, flat: float) -> None
     assert float(found.mixing_time * found.gap_rate) == pytest.approx(1)
     assert float(found.basin_mass[1]) == pytest.approx(flat, rel=1e-3)
     assert float(found.basin_mass.sum()) == pytest.approx(1, abs=1e-10)
-    if method != "eyring-kramers":
+    if method not in ("eyring-kramers", "kramers"):
         assert float(found.stationary_density.sum()) * float(found.theta[1] - found.theta[0]) == pytest.approx(1, abs=1e-10)
 
 
@@ -64,6 +64,20 @@ def test_units_of_time_are_converted_and_never_mixed() -> None:
         fp.same_unit(light, found["steps"])
     walk = fp.relax(fp.line(WELL, WARM, *BOX, 200), -1.0, [1.0, 2.0])
     np.testing.assert_allclose(fp.in_unit(walk, "steps", WARM).t, [10, 20])
+
+
+def test_kramers_formula_has_the_formula_without_inertia_as_its_limit() -> None:
+    ratios = []
+    for eta in (0.1, 0.01):
+        heavy, light = (fp.mixing(WELL, fp.Temperature.at(0.08, eta), BOX, method=m) for m in ("kramers", "eyring-kramers"))
+        ratios.append(1 - float(heavy.gap_rate / light.gap_rate))
+    # the first correction is |lambda_s| m/g^2, of first order in eta
+    assert ratios[0] / ratios[1] == pytest.approx(10, rel=0.15)
+    assert ratios[1] == pytest.approx(1.835 * 0.01 / 2, rel=0.05)
+    both = [
+        fp.mixing(WELL, fp.Temperature.at(0.08, 0.1, 0.5), BOX, method=m, time_unit="t_prime") for m in ("kramers", "kinetic")
+    ]
+    assert 0.8 < float(both[1].gap_rate / both[0].gap_rate) < 1
 
 
 def test_two_dimensions_in_the_same_form() -> None:

@@ -115,7 +115,7 @@ def momentum_rates(study: SgdFokkerPlanck, place: Wells) -> xr.Dataset:
     momenta = np.unique([*study.momenta, *np.linspace(min(study.momenta), max(study.momenta), 8)])
     # little friction takes more Hermite functions
     how = {"cells": 240, "functions": 48}
-    for method in ("kinetic", "eyring-kramers"):
+    for method in ("kinetic", "kramers"):
         found = [_mixing(study, study.momentum_batch / (1 - beta), beta, "t_prime", method=method, **how) for beta in momenta]
         rows.append([float(one.gap_rate) for one in found])
     return _beside({"escape_rate": np.array(rows)}, ["kinetic equation", "Kramers' formula"], "momentum", momenta)
@@ -226,7 +226,7 @@ def _heavy_batch(study: SgdFokkerPlanck, beta: float) -> int:
 
 def _heavy_moments(study: SgdFokkerPlanck, size: int, beta: float) -> np.ndarray:
     """Steps of one and a half mixing times, by Kramers' formula: with less friction there are more of them."""
-    found = _mixing(study, size, beta, "steps", method="eyring-kramers")
+    found = _mixing(study, size, beta, "steps", method="kramers")
     steps = int(np.clip(1.5 * float(found.mixing_time), MOMENTS, 20_000))
     return np.unique(np.linspace(0, steps, MOMENTS + 1).astype(int)[1:])
 

@@ -55,7 +55,7 @@ class SgdFokkerPlanck(Study):
     """Batch size at beta = 0 of the runs with momentum."""
     examples: int = 40320
     """Examples that every batch size has seen at the end."""
-    chains: int = 1000
+    chains: int = 800
     """Runs of SGD from either minimum."""
     samples: int = 4096
     """Samples in the data set of SGD."""
@@ -95,7 +95,7 @@ class SgdFokkerPlanck(Study):
         return {
             "quick": cls(),
             "map": cls(compare=(), momenta=(), wide=0.0, chains=400),
-            "paper": cls(compare=ladder, momenta=(0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95), chains=8000, examples=403200, cells=2000),
+            "paper": cls(compare=ladder, momenta=(0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95), chains=4000, examples=120960, cells=2000),
         }
 
     @property

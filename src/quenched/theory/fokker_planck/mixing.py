@@ -27,7 +27,7 @@ from quenched.theory.fokker_planck.plane import plane, plane_gap
 from quenched.theory.fokker_planck.temperature import Temperature, natural_unit, temperature_of
 from quenched.theory.fokker_planck.transfer import transfer
 
-METHODS = ("eigen", "asymptotic", "eyring-kramers", "transfer", "kinetic")
+METHODS = ("eigen", "asymptotic", "eyring-kramers", "kramers", "transfer", "kinetic")
 register_label("mixing_time", Label("mixing time", r"1/\lambda_1"))
 register_label("theta_2", Label("second parameter", r"\theta_2"))
 
@@ -57,16 +57,16 @@ def mixing(
     """The stationary law, the probabilities of the basins and the spectral gap of a landscape in a ``box``.
 
     ``method``: "eigen", finite volumes in one or two dimensions; "asymptotic", 1/tau_ab + 1/tau_ba from exact passage times
-    between two wells of one dimension; "eyring-kramers", rates and masses to leading order at small T, with momentum those of
-    Kramers, in any dimension; "transfer", the exact operator of a step at the given learning rate; "kinetic", with the inertia of
-    momentum and ``functions`` Hermite functions. The last two need a ``Temperature``.
+    between two wells of one dimension; "eyring-kramers", rates and masses to leading order at small T, in any dimension, and
+    "kramers", the same with inertia; "transfer", the exact operator of a step at the given learning rate; "kinetic", with
+    inertia and ``functions`` Hermite functions. The last three need a ``Temperature``.
 
     ``box``: (low, high), or a pair of them in two dimensions. ``time_unit``: "steps", "eta_k" or "t_prime"; default eta k, with
     momentum t'. ``minima`` and ``saddle`` (guesses for two minima and the saddle between them) have to be given beyond one
     dimension; in one they are found, and every well is a basin. ``noise`` multiplies T (one dimension; "eigen", "asymptotic",
     "transfer"). ``cells`` default to 1000; (120, 80); 600 for "transfer"; 150 for "kinetic".
 
-    Returns ``stationary_density`` on ``theta`` (and ``theta_2``; not for "eyring-kramers"), ``basin_mass`` (basin), ``gap_rate``
+    Returns ``stationary_density`` on ``theta`` (and ``theta_2``; not for the two formulas), ``basin_mass`` (basin), ``gap_rate``
     and ``mixing_time`` = 1/gap; attributes ``method`` and ``time_unit``. Errors are those of the solvers.
     """
     checks.one_of("method", method, METHODS)
@@ -74,9 +74,9 @@ def mixing(
     t = temperature_of(temperature)
     unit = natural_unit(temperature) if time_unit is None else time_unit
     checks.one_of("time_unit", unit, TIME_UNITS)
-    if noise is not None and method in ("eyring-kramers", "kinetic"):
+    if noise is not None and method in ("eyring-kramers", "kramers", "kinetic"):
         raise checks.ParameterError(f"noise must be None for method={method!r}, which knows constant noise only")
-    wells, tops = _stations(landscape, box, minima, saddle, 2 if method in ("asymptotic", "eyring-kramers") else 1)
+    wells, tops = _stations(landscape, box, minima, saddle, 2 if method in ("asymptotic", "eyring-kramers", "kramers") else 1)
     if method == "eigen":
         found = _eigen(landscape, temperature, box, cells, noise)
     elif method == "transfer":
@@ -87,11 +87,11 @@ def mixing(
     elif method == "asymptotic":
         found = _two_states(landscape, temperature, box, cells, noise, wells)
     else:
-        heavy = isinstance(temperature, Temperature) and temperature.momentum > 0
+        heavy = method == "kramers"
+        given = _with_parts(temperature, method) if heavy else temperature
         way = {"dynamics": "momentum" if heavy else "overdamped"}
-        places = [well.position for well in wells]
-        rates = [escape_rate(landscape, temperature, place, tops[0].position, **way) for place in places]
-        found = _Found(sum(rates), "eta_k", (), None)
+        rates = [escape_rate(landscape, given, well.position, tops[0].position, **way) for well in wells]
+        found = _Found(sum(rates), "eta_k" if heavy else natural_unit(temperature), (), None)
     if found.cells is None:
         ratio = mass_ratio(landscape, t, wells[1].position, wells[0].position)
         basins = np.array([1, ratio]) / (1 + ratio)
