@@ -6,7 +6,7 @@ import numpy as np
 
 from quenched.models.landscape import DoubleWell
 from quenched.studies.claims import Claim, Measured, Reference
-from quenched.studies.sgd_fokker_planck import measure
+from quenched.studies.sgd_fokker_planck import measure, network
 from quenched.studies.sgd_fokker_planck.study import SgdFokkerPlanck
 from quenched.theory import fokker_planck as fp
 
@@ -64,13 +64,26 @@ def momentum() -> Measured:
 
 def agreement() -> Measured:
     """z-scores of the population of the flat well, SGD against the transfer operator, after equal numbers of examples."""
-    study = SgdFokkerPlanck(compare=(4, 12, 24), momenta=(), wide=0.0, chains=4000)
+    study = SgdFokkerPlanck(compare=(4, 12, 24), momenta=(), wide=0.0, chains=4000, network=None)
     theory = measure.populations(study, measure.wells(study))["flat_fraction"]
     found = study.experiment(11, False)["populations"].to_dataset()["flat_fraction"]
     # the error of the expected number: that of an observed zero would be zero
     error = np.sqrt(theory * (1 - theory) / study.chains)
     z = ((found - theory) / error).where(theory * study.chains > 10, 0.0)
     return Measured(z.values[:, 4::5])
+
+
+def sharpness_of_a_network() -> Measured:
+    """Differences of the sharpness from the smallest to the largest batch over its error: equal eta, equal eta/S, equal steps.
+
+    The first grows; of the others the absolute value is taken.
+    """
+    study = SgdFokkerPlanck(momenta=(), wide=0.0)
+    answers = {key: one.run(12) for key, one in network.simulations(study).items()}
+    found = network.measured(study, answers)
+    rise = found["sharpness"].isel(batch_size=-1) - found["sharpness"].isel(batch_size=0)
+    rate, ratio, time = (float(rise.sel(rule=way)) for way in (network.RATE, network.RATIO, network.TIME))
+    return Measured([rate, 0.2 * rate - abs(ratio), 0.2 * rate - abs(time)])
 
 
 CLAIMS = (
@@ -103,6 +116,12 @@ CLAIMS = (
         "momentum at one temperature slows escape per unit of eta k/(1 - beta): the kinetic gap at beta = 0, 0.5, 0.9",
         momentum,
         Reference([0.013712, 0.011353, 0.002977], "measured", OWN, relative=0.005),
+    ),
+    Claim(
+        "network on digits: at equal epochs and eta sharpness grows with the batch size; at equal eta/S or equal steps hardly",
+        sharpness_of_a_network,
+        Reference(0.0, "relation", SOURCE, relation=">="),
+        cost="slow",
     ),
     Claim(
         "population of the flat minimum: SGD and the transfer operator agree after equal numbers of examples (z-scores)",

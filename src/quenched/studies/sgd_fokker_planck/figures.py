@@ -28,7 +28,24 @@ def draw(study: SgdFokkerPlanck, tree: xr.DataTree) -> Mapping[str, Figure]:
     figures = {"batch-size": batch_size(theory, experiment)}
     if "momentum" in theory or "preference" in theory:
         figures["momentum-and-noise"] = beyond(theory, experiment)
+    if "network" in experiment:
+        figures["network"] = network(experiment["network"])
     return figures
+
+
+def network(found: xr.Dataset) -> Figure:
+    """Sharpness, trace and test error of the network after training, against the batch size."""
+    names = [name for name in ("sharpness", "hessian_trace", "test_error") if name in found]
+    figure, axes = plot.panels(1, len(names), width=5.6)
+    for ax, name, letter in zip(axes, names, "abc", strict=False):
+        plot.compare(None, found, name, ax, dim="batch_size")
+        ax.set_xscale("log")
+        ax.set_ylim(bottom=0)
+        _title(ax, letter, {"sharpness": "sharpness", "hessian_trace": "trace", "test_error": "test error"}[name])
+    for ax in axes[1:]:
+        if (legend := ax.get_legend()) is not None:
+            legend.remove()
+    return figure
 
 
 def batch_size(theory: Groups, experiment: Groups) -> Figure:

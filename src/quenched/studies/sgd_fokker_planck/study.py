@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import xarray as xr
 
+from quenched.data import Digits
+from quenched.models import AbstractLossModel, TwoLayerNetwork
 from quenched.models.landscape import AbstractLandscape, DoubleWell
 from quenched.numerics import checks
 from quenched.studies.base import Study
 from quenched.studies.batches import Together
 from quenched.studies.claims import Claim
-from quenched.studies.sgd_fokker_planck import measure, summary
+from quenched.studies.sgd_fokker_planck import measure, network, summary
 from quenched.studies.simulations import Simulation, in_batches, one_by_one
 from quenched.theory.fokker_planck import Temperature
 
@@ -67,15 +69,31 @@ class SgdFokkerPlanck(Study):
     """Half the width of the box with noise along the curvature, which spreads further. 0: left out."""
     cells: int = 1000
     """Cells of the box."""
+    network: AbstractLossModel | None = TwoLayerNetwork(data=Digits(train=1024, test=359))
+    """Network whose sharpness is measured against the batch size. null: left out."""
+    network_sizes: tuple[int, ...] = (8, 32, 128, 512)
+    """Batch sizes of the network."""
+    network_lr: float = 2.0
+    """Its learning rate; the one that grows with the batch size has this value at ``network_reference``."""
+    network_reference: int = 512
+    """Batch size at which the learning rates of all ways to compare agree."""
+    network_epochs: int = 60
+    """Passes through the data."""
+    network_replicas: int = 4
+    """Trainings from independent starts."""
 
     def check(self) -> None:
-        for name in ("lr", "noise"):
+        for name in ("lr", "noise", "network_lr"):
             checks.positive(name, getattr(self, name))
         lows = {"batch_size": 1, "momentum_batch": 1, "examples": 1, "chains": 2, "samples": 2, "cells": 100}
+        lows |= {"network_reference": 1, "network_epochs": 1, "network_replicas": 2}
         for name, low in lows.items():
             checks.integer_at_least(name, getattr(self, name), low)
-        for size in self.compare:
-            checks.integer_at_least("compare", size, 1)
+        for name in ("compare", "network_sizes"):
+            for size in getattr(self, name):
+                checks.integer_at_least(name, size, 1)
+        if self.network is not None and len(set(self.network_sizes)) < 2:
+            raise checks.ParameterError(f"network_sizes must be two or more batch sizes, got {self.network_sizes!r}")
         for beta in self.momenta:
             checks.in_interval("momenta", beta, 0.0, 1.0, closed="left")
         checks.non_negative("wide", self.wide)
@@ -94,8 +112,16 @@ class SgdFokkerPlanck(Study):
         ladder = (4, 5, 6, 7, 10, 12, 14, 16, 20, 24, 32, 40)
         return {
             "quick": cls(),
-            "map": cls(compare=(), momenta=(), wide=0.0, chains=400),
-            "paper": cls(compare=ladder, momenta=(0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95), chains=4000, examples=120960, cells=2000),
+            "map": cls(compare=(), momenta=(), wide=0.0, chains=400, network=None),
+            "paper": cls(
+                compare=ladder,
+                momenta=(0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95),
+                chains=4000,
+                examples=120960,
+                cells=2000,
+                network_sizes=(4, 8, 16, 32, 64, 128, 256, 512),
+                network_replicas=16,
+            ),
         }
 
     @property
@@ -125,12 +151,15 @@ class SgdFokkerPlanck(Study):
         return xr.DataTree.from_dict(parts)
 
     def simulations(self) -> dict[tuple[str, str, str], Simulation]:
-        """The experiment: SGD from either minimum, for every batch size and every momentum."""
-        return measure.simulations(self)
+        """The experiment: SGD from either minimum, for every batch size and every momentum; the network."""
+        return measure.simulations(self) | network.simulations(self)
 
     def measured(self, answers: Mapping[tuple[str, str, str], xr.Dataset]) -> xr.DataTree:
         """Populations, relaxation times and densities of the simulated runs."""
-        return xr.DataTree.from_dict(measure.measured(self, answers))
+        parts = measure.measured(self, answers)
+        if self.network is not None:
+            parts["network"] = network.measured(self, answers)
+        return xr.DataTree.from_dict(parts)
 
     def experiment(self, seed: int, progress: bool) -> xr.DataTree:
         return self.measured(one_by_one(self.simulations(), seed, progress))
