@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -74,6 +77,13 @@ def parabola(theta: jax.Array) -> jax.Array:
 @pytest.mark.parametrize("model", [CHANNEL, SCALED, OnLandscape(land.FromPotential(parabola))])
 def test_description(model: OnLandscape) -> None:
     assert build(describe(model), consent=True) == model
+
+
+def test_a_reader_of_files_knows_the_names() -> None:
+    """In a process of its own: nothing else has imported the landscapes."""
+    words = "import quenched as qd; qd.load; from quenched.records.description import is_public as known; "
+    words += "assert all(map(known, ('DoubleWell', 'Channel', 'OnLandscape', 'AdditiveNoise', 'Arrived')))"
+    subprocess.run([sys.executable, "-c", words], check=True)
 
 
 @pytest.mark.parametrize(

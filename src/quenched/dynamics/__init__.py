@@ -1,5 +1,6 @@
 """Dynamics: how the state moves, and the one engine that moves it."""
 
+from quenched.dynamics.arrival import Arrived
 from quenched.dynamics.base import AbstractDynamics
 from quenched.dynamics.batches import IID, AbstractBatches, Epochs, Fresh, Full, Persistent
 from quenched.dynamics.constraints import AbstractConstraint, Free, Spherical
@@ -21,6 +22,7 @@ __all__ = [
     "AbstractSchedule",
     "AbstractStop",
     "AbstractTransform",
+    "Arrived",
     "Epochs",
     "ExponentialDecay",
     "Free",

@@ -4,6 +4,8 @@ from quenched.models.base import AbstractLossModel, AbstractModel
 from quenched.models.from_loss import FromLoss
 from quenched.models.gaussian import AbstractGaussianModel
 from quenched.models.gaussian_mixture import GaussianMixture
+from quenched.models.landscape import AbstractLandscape, DoubleWell
+from quenched.models.on_landscape import AdditiveNoise, MultiplicativeNoise, OnLandscape
 from quenched.models.phase_retrieval import PhaseRetrieval
 from quenched.models.random_labels import RandomLabels
 from quenched.models.single_layer import AbstractSingleLayer, Samples
@@ -15,13 +17,18 @@ from quenched.models.two_layer import TwoLayerNetwork
 
 __all__ = [
     "AbstractGaussianModel",
+    "AbstractLandscape",
     "AbstractLossModel",
     "AbstractModel",
     "AbstractSingleLayer",
     "AbstractStart",
+    "AdditiveNoise",
+    "DoubleWell",
     "FromLoss",
     "GaussianMixture",
     "GaussianStart",
+    "MultiplicativeNoise",
+    "OnLandscape",
     "PhaseRetrieval",
     "RandomLabels",
     "Samples",

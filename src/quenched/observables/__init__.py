@@ -10,6 +10,7 @@ from quenched.observables.gradient_noise import alignment, noise_along
 from quenched.observables.loss_on_data import LossOnData
 from quenched.observables.shift_curvature import shift_curvature
 from quenched.observables.statistics import compare, mean_error
+from quenched.observables.wells import arrival_rate, contrast_rate, population_rate
 
 __all__ = [
     "AbstractAccumulator",
@@ -22,8 +23,10 @@ __all__ = [
     "accumulators",
     "alignment",
     "anomalous_exponent",
+    "arrival_rate",
     "circulation",
     "compare",
+    "contrast_rate",
     "correlation",
     "curvature",
     "effective_temperature",
@@ -35,6 +38,7 @@ __all__ = [
     "mean_error",
     "measured_spectrum",
     "noise_along",
+    "population_rate",
     "replica_distance",
     "shift_curvature",
     "spectral_density",

@@ -103,7 +103,7 @@ def mixing(
         volume = np.prod([x[1] - x[0] for x in found.axes])
         variables["stationary_density"] = (names, found.cells / volume)
     variables |= {"gap_rate": ((), found.rate), "mixing_time": ((), 1 / found.rate)}
-    how = {"engine": "fokker_planck.mixing", "landscape": _described(landscape), "temperature": temperature, "box": box}
+    how = {"engine": "fokker_planck.mixing", "landscape": _described(landscape), "temperature": _parts(temperature), "box": box}
     answer = dataset(variables, dict(zip(names, found.axes, strict=True)), how, method=method, time_unit=found.unit)
     return answer if unit == found.unit else in_unit(answer, unit, _with_parts(temperature, f"time_unit={unit!r}"))
 
@@ -207,6 +207,13 @@ def _with_parts(temperature: Any, why: str) -> Temperature:
     if not isinstance(temperature, Temperature):
         raise checks.ParameterError(f"temperature must be a Temperature with its parts for {why}, got {temperature!r}")
     return temperature
+
+
+def _parts(temperature: Temperature | float | int) -> Any:
+    """A temperature as plain numbers: files are read without this floor."""
+    if isinstance(temperature, Temperature):
+        return {name: getattr(temperature, name) for name in ("lr", "batch_size", "noise", "momentum")}
+    return float(temperature)
 
 
 def _described(landscape: AbstractLandscape) -> Any:
