@@ -235,33 +235,6 @@ def test_what_a_larger_batch_does_at_the_smallest_batches() -> None:
         assert fp.basin_mass(process, TOP)[1] == pytest.approx(flat, abs=2e-4)
 
 
-@pytest.mark.slow
-def test_particles_against_the_transfer_operator() -> None:
-    """8000 runs of the map from the sharp minimum, and the operator from the same start."""
-    temperature = fp.Temperature.at(0.08, 0.1)
-    slope = jax.grad(lambda x: WELL.potential(x[None]))
-
-    @jax.jit
-    def run(key: jax.Array) -> jax.Array:
-        def step(x: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-            kick = np.sqrt(2 * 0.08 * 0.1) * jax.random.normal(key, x.shape)
-            x = x - 0.1 * jax.vmap(slope)(x) + kick
-            return x, jnp.mean(x > TOP)
-
-        return jax.lax.scan(step, jnp.full(8000, -1.0), jax.random.split(key, 1000))[1]
-
-    found = run(jax.random.key(0))
-    exact = fp.transfer(WELL, temperature, -2.2, 2.6, 700)
-    p = (np.arange(700) == np.argmin(np.abs(exact.x + 1))).astype(float)
-    for k in range(1, 1001):
-        p = exact.matrix @ p
-        if k in (160, 440, 1000):
-            expected = {160: 0.1377, 440: 0.3190, 1000: 0.5157}[k]
-            right = p[exact.x > TOP].sum()
-            assert right == pytest.approx(expected, abs=2e-3)
-            assert abs(float(found[k - 1]) - right) < 4 * np.sqrt(right * (1 - right) / 8000) + 1e-3
-
-
 def test_critical_points_are_certified() -> None:
     saddle = critical_point(land.Channel().potential, [-0.3, 0.2], 1)
     assert saddle.falling == 1
