@@ -12,7 +12,7 @@ loss at any eta, while its tails are too heavy. Source: Bradley, Gomez-Uribe, Vu
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ from scipy.special import logsumexp
 
 from quenched.models.landscape import AbstractLandscape
 from quenched.numerics import checks
-from quenched.records.datasets import dataset
+from quenched.records.datasets import dataset, describe_argument
 from quenched.records.labels import Label, register_label
 
 for _name, _label in {
@@ -40,6 +40,35 @@ for _name, _label in {
 Function = Callable[[Any], Any]
 
 
+MOMENTS = ("covariance", "raw")
+
+
+class Grid(NamedTuple):
+    """Points, loss, slope of the loss, and noise Sigma, in float64."""
+
+    x: Float[np.ndarray, " n"]
+    loss: Float[np.ndarray, " n"]
+    slope: Float[np.ndarray, " n"]
+    noise: Float[np.ndarray, " n"]
+
+    def potential(self, temperature: float, lr: float | None = None) -> Float[np.ndarray, " n"]:
+        """v at the points, up to a constant; ``lr`` adds the square of the mean step (``moment="raw"``)."""
+        sigma = self.noise if lr is None else self.noise + lr * self.slope**2 / (2 * temperature)
+        return cumulative_simpson(self.slope / sigma, x=self.x, initial=0.0) + temperature * np.log(sigma)
+
+    def log_probability(self, temperature: float, lr: float | None = None, wall: float = 0.0) -> Float[np.ndarray, " n"]:
+        """Logarithms of probabilities of the points, which sum to 1; refuses a box whose ends are not ``wall`` below the top."""
+        log_p = -self.potential(temperature, lr) / temperature
+        log_p -= log_p.max()
+        end = -max(log_p[0], log_p[-1])
+        if end < wall:
+            raise checks.ParameterError(
+                f"the box must reach to where v is {wall:g} T above its minimum, got {end:.3g} at an end of "
+                f"[{self.x[0]:g}, {self.x[-1]:g}]; widen it, or pass wall=0"
+            )
+        return log_p - logsumexp(log_p)
+
+
 def effective_potential(
     loss: AbstractLandscape,
     temperature: float | int,
@@ -50,29 +79,24 @@ def effective_potential(
     lr: float | int | None = None,
     moment: str = "covariance",
     points: int = 120_001,
+    wall: float | int = 10.0,
 ) -> xr.Dataset:
     """v and ln p on [low, high] at one temperature, by Simpson's rule on ``points`` points.
 
     ``noise`` Sigma, a function of x written with ``jax.numpy``, default 1. ``moment``: "covariance", or "raw", which needs the
-    learning rate ``lr``. Variables ``effective_potential``, ``log_density`` (theta,), v shifted to a minimum of 0. Raises
-    ``ParameterError`` for T <= 0, a noise that is not positive, or a loss that is not finite in the box.
+    learning rate ``lr``. ``wall``: how far v/T has to rise towards both ends. Variables ``effective_potential``, ``log_density``
+    (theta,), v shifted to a minimum of 0. Raises ``ParameterError`` for T <= 0, a noise that is not positive (with the place), a
+    loss that is not finite in the box, or a box that is too small.
     """
     checks.positive("temperature", temperature)
-    checks.one_of("moment", moment, ("covariance", "raw"))
-    x, _, slope, sigma = _on_grid(loss, noise, low, high, points)
+    eta = _rate(moment, lr)
+    grid = on_grid(loss, noise, low, high, points)
     t = float(temperature)
-    if moment == "raw":
-        if lr is None:
-            raise checks.ParameterError("lr must be given for moment='raw', got None")
-        checks.positive("lr", lr)
-        sigma = sigma + float(lr) * slope**2 / (2 * t)
-    v = cumulative_simpson(slope / sigma, x=x, initial=0.0) + t * np.log(sigma)
-    v -= v.min()
-    log_p = -v / t
-    log_p -= logsumexp(log_p) + np.log(x[1] - x[0])
-    variables = {"effective_potential": (("theta",), v), "log_density": (("theta",), log_p)}
-    record = {"engine": "effective_potential", "loss": type(loss).__name__, "temperature": t, "moment": moment}
-    return dataset(variables, {"theta": x}, record, moment=moment)
+    v = grid.potential(t, eta)
+    log_p = grid.log_probability(t, eta, float(wall)) - np.log(grid.x[1] - grid.x[0])
+    variables = {"effective_potential": (("theta",), v - v.min()), "log_density": (("theta",), log_p)}
+    record = {"engine": "effective_potential", "loss": recorded(loss), "noise": noise, "temperature": t, "lr": eta}
+    return dataset(variables, {"theta": grid.x}, record, moment=moment)
 
 
 def temperature_scan(
@@ -84,28 +108,29 @@ def temperature_scan(
     high: float | int,
     *,
     noise: Function | None = None,
+    lr: float | int | None = None,
+    moment: str = "covariance",
     points: int = 120_001,
+    wall: float | int = 10.0,
 ) -> xr.Dataset:
     """E[U], E[U_te] and the probability right of ``barrier`` at every temperature; dims (temperature,).
 
-    Variables ``mean_loss``, ``mean_test_loss``, ``flat_mass``. Errors as ``effective_potential``.
+    Variables ``mean_loss``, ``mean_test_loss``, ``flat_mass``. Options and errors as ``effective_potential``.
     """
     t = np.atleast_1d(np.asarray(temperatures, float))
     for value in t:
         checks.positive("temperature", float(value))
-    x, u, slope, sigma = _on_grid(loss, noise, low, high, points)
-    u_test = _values(test_loss, x)
-    # the part of v that does not contain T is integrated once
-    fixed = cumulative_simpson(slope / sigma, x=x, initial=0.0)
-    log_p = -fixed[None, :] / t[:, None] - np.log(sigma)
-    p = np.exp(log_p - logsumexp(log_p, axis=1, keepdims=True))
+    eta = _rate(moment, lr)
+    grid = on_grid(loss, noise, low, high, points)
+    u_test = values_on(test_loss, grid.x)
+    p = np.exp([grid.log_probability(float(value), eta, float(wall)) for value in t])
     variables = {
-        "mean_loss": (("temperature",), p @ u),
+        "mean_loss": (("temperature",), p @ grid.loss),
         "mean_test_loss": (("temperature",), p @ u_test),
-        "flat_mass": (("temperature",), p @ (x > float(barrier))),
+        "flat_mass": (("temperature",), p @ (grid.x > float(barrier))),
     }
-    record = {"engine": "temperature_scan", "loss": type(loss).__name__, "barrier": float(barrier)}
-    return dataset(variables, {"temperature": t}, record)
+    record = {"engine": "temperature_scan", "loss": recorded(loss), "test_loss": recorded(test_loss), "noise": noise, "lr": eta}
+    return dataset(variables, {"temperature": t}, {**record, "barrier": float(barrier)}, moment=moment)
 
 
 def optimal_temperature(
@@ -117,6 +142,7 @@ def optimal_temperature(
     *,
     noise: Function | None = None,
     points: int = 40_001,
+    wall: float | int = 10.0,
 ) -> tuple[float, float]:
     """The temperature in ``between`` with the smallest mean test loss, and that loss, by golden section in ln T.
 
@@ -124,10 +150,11 @@ def optimal_temperature(
     """
     for value in between:
         checks.positive("temperature", value)
+    grid = on_grid(loss, noise, low, high, points)
+    u_test = values_on(test_loss, grid.x)
 
     def cost(log_t: float) -> float:
-        scan = temperature_scan(loss, test_loss, [np.exp(log_t)], 0.0, low, high, noise=noise, points=points)
-        return float(scan["mean_test_loss"][0])
+        return float(np.exp(grid.log_probability(float(np.exp(log_t)), wall=float(wall))) @ u_test)
 
     ends = np.log(between)
     found = minimize_scalar(cost, bounds=tuple(ends), method="bounded", options={"xatol": 1e-4})
@@ -138,15 +165,14 @@ def optimal_temperature(
     return float(np.exp(found.x)), float(found.fun)
 
 
-def _values(loss: AbstractLandscape, x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+def values_on(loss: AbstractLandscape, x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """The loss at points of a line."""
     with jax.enable_x64(True):
         return np.asarray(jax.vmap(lambda p: loss.potential(p[None]))(jnp.asarray(x)), float)
 
 
-def _on_grid(
-    loss: AbstractLandscape, noise: Function | None, low: float | int, high: float | int, points: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Points, loss, slope and noise."""
+def on_grid(loss: AbstractLandscape, noise: Function | None, low: float | int, high: float | int, points: int) -> Grid:
+    """Loss, slope and noise on equidistant points, with every check of them."""
     checks.instance("loss", loss, AbstractLandscape)
     if loss.dimension != 1:
         raise checks.ParameterError(f"loss must have one dimension, got {loss.dimension}")
@@ -154,7 +180,7 @@ def _on_grid(
     if not low < high:
         raise checks.ParameterError(f"low must be < high, got {low!r}, {high!r}")
     x = np.linspace(float(low), float(high), points)
-    u = _values(loss, x)
+    u = values_on(loss, x)
     with jax.enable_x64(True):
         slope = np.asarray(jax.vmap(jax.grad(lambda p: loss.potential(p[None])))(jnp.asarray(x)), float)
         sigma = np.ones_like(x) if noise is None else np.asarray(jax.vmap(noise)(jnp.asarray(x)), float)
@@ -163,4 +189,23 @@ def _on_grid(
     if not np.all(sigma > 0):
         bad = int(np.argmin(sigma > 0))
         raise checks.ParameterError(f"noise must be > 0 in the box, got {sigma[bad]:.4g} at theta = {x[bad]:.6g}")
-    return x, u, slope, sigma
+    return Grid(x, u, slope, sigma)
+
+
+def recorded(loss: Any) -> Any:
+    """What a file says of a loss: all of it, or the bare name of one that is made of functions that cannot be imported."""
+    try:
+        return describe_argument(loss)
+    except checks.ParameterError:
+        return {"unstored": type(loss).__name__}
+
+
+def _rate(moment: str, lr: float | int | None) -> float | None:
+    """The learning rate of the raw moment, None for the covariance."""
+    checks.one_of("moment", moment, MOMENTS)
+    if moment == "covariance":
+        return None
+    if lr is None:
+        raise checks.ParameterError("lr must be given for moment='raw', got None")
+    checks.positive("lr", lr)
+    return float(lr)
