@@ -18,7 +18,7 @@ from quenched.theory.fokker_planck.passage import barriers, escape_rate, mass_ra
 from quenched.theory.fokker_planck.plane import Plane, plane, plane_gap, plane_masses
 from quenched.theory.fokker_planck.schedule import anneal
 from quenched.theory.fokker_planck.temperature import Temperature
-from quenched.theory.fokker_planck.transfer import Transfer, transfer
+from quenched.theory.fokker_planck.transfer import Transfer, transfer, transfer_matrix
 
 __all__ = [
     "Flow",
@@ -50,4 +50,5 @@ __all__ = [
     "spectrum",
     "stationary",
     "transfer",
+    "transfer_matrix",
 ]

@@ -32,7 +32,7 @@ class Transfer(NamedTuple):
     gap: float
 
 
-def transfer(
+def transfer_matrix(
     landscape: AbstractLandscape,
     temperature: Temperature,
     low: float | int,
@@ -40,12 +40,8 @@ def transfer(
     cells: int = 600,
     *,
     noise: Callable[[Any], Any] | None = None,
-) -> Transfer:
-    """The transfer operator on ``cells`` cells of [low, high], with its stationary law and gap; error O(h^2).
-
-    Raises ``ParameterError`` with momentum, where the noise of a step is narrower than two cells, or where a step from inside
-    leads far out of the box: eta is too large for it; ``ConvergenceError`` for a gap below rounding.
-    """
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n n"]]:
+    """Cell centres and the matrix K of one step alone, whose powers move probabilities; errors as ``transfer``."""
     checks.instance("temperature", temperature, Temperature)
     if temperature.momentum > 0:
         raise checks.ParameterError(f"momentum must be 0 for the transfer operator, got {temperature.momentum!r}")
@@ -69,6 +65,25 @@ def transfer(
     landing = ndtr((edges[:, None] - np.clip(mean, low, high)) / spread)
     matrix = np.diff(landing, axis=0)
     matrix /= matrix.sum(axis=0)
+    return x, matrix
+
+
+def transfer(
+    landscape: AbstractLandscape,
+    temperature: Temperature,
+    low: float | int,
+    high: float | int,
+    cells: int = 600,
+    *,
+    noise: Callable[[Any], Any] | None = None,
+) -> Transfer:
+    """The transfer operator on ``cells`` cells of [low, high], with its stationary law and gap; error O(h^2).
+
+    Raises ``ParameterError`` with momentum, where the noise of a step is narrower than two cells, or where a step from inside
+    leads far out of the box: eta is too large for it; ``ConvergenceError`` for a gap below rounding, where the stationary law
+    cannot be told either: ``transfer_matrix`` still has its powers.
+    """
+    x, matrix = transfer_matrix(landscape, temperature, low, high, cells, noise=noise)
     try:
         # seeds the iteration, so that an answer is a function of its arguments
         values, vectors = eigs(matrix, k=2, which="LM", v0=np.ones(cells))
@@ -76,7 +91,7 @@ def transfer(
         raise checks.ConvergenceError(f"the second eigenvalue did not converge: {error}") from error
     order = np.argsort(-np.abs(values))
     first = np.abs(np.real(vectors[:, order[0]]))
-    gap = float(-np.log(np.abs(values[order[1]])) / eta)
-    if not gap * eta > 1e-13:
-        raise checks.ConvergenceError(f"the gap must be > 1e-13 per step to be seen in an eigenvalue, got {gap * eta:.3g}")
-    return Transfer(x, matrix, first / first.sum(), gap)
+    rate = float(-np.log(np.abs(values[order[1]])))
+    if not rate > 1e-12:
+        raise checks.ConvergenceError(f"the gap must be > 1e-12 per step to be seen in an eigenvalue, got {rate:.3g}")
+    return Transfer(x, matrix, first / first.sum(), rate / temperature.lr)
