@@ -157,7 +157,10 @@ def simulations(study: SgdFokkerPlanck) -> dict[tuple[str, str, str], Simulation
     """SGD from either minimum, by part, name and start. The two starts of a pair have the same random numbers."""
     place = wells(study)
     found = {}
-    runs = [("populations", name, size, 0.0, study.moments(size)) for name, size in zip(_names(study), study.sizes, strict=True)]
+    runs = [
+        ("populations", name, size, 0.0, np.union1d(study.moments(size), _early(study, size)))
+        for name, size in zip(_names(study), study.sizes, strict=True)
+    ]
     for beta in study.momenta:
         size = _heavy_batch(study, beta)
         runs.append(("momentum", f"{beta:g}", size, beta, _heavy_moments(study, size, beta)))
@@ -174,13 +177,19 @@ def measured(study: SgdFokkerPlanck, answers: Mapping[tuple[str, str, str], xr.D
     """Populations, mixing times and densities of the runs, with errors over runs."""
     place = wells(study)
     names = _names(study)
-    sharp = [_there(answers["populations", name, FROM_SHARP], place) for name in names]
+    sharp = []
+    for name, size in zip(names, study.sizes, strict=True):
+        run = answers["populations", name, FROM_SHARP]
+        sharp.append(_there(run, place)[:, np.searchsorted(run["step"].values, study.moments(size))])
     fraction = np.array([marks.mean(axis=0) for marks in sharp])
     spread = np.array([marks.std(axis=0, ddof=1) / np.sqrt(len(marks)) for marks in sharp])
     found = {
         "populations": _beside({"flat_fraction": fraction, "flat_fraction_error": spread}, names, "examples", _examples(study))
     }
-    rates = [_relaxation(study, answers, "populations", name, place, 1.0) for name in names]
+    rates = [
+        _relaxation(study, answers, "populations", name, place, 1.0, int(_early(study, size)[-1]))
+        for name, size in zip(names, study.sizes, strict=True)
+    ]
     value, error = np.array(rates).T
     found["mixing"] = _beside(
         {"mixing_steps": (1 / value)[None], "mixing_steps_error": (error / value**2)[None]}, ["SGD"], "batch_size", study.sizes
@@ -203,10 +212,18 @@ def _mixing(study: SgdFokkerPlanck, size: float | int, beta: float, unit: str, *
 
 
 def _relaxation(
-    study: SgdFokkerPlanck, answers: Mapping[Any, xr.Dataset], part: str, name: str, place: Wells, per_step: float
+    study: SgdFokkerPlanck,
+    answers: Mapping[Any, xr.Dataset],
+    part: str,
+    name: str,
+    place: Wells,
+    per_step: float,
+    until: int | None = None,
 ) -> tuple[float, float]:
-    """Rate and error per unit of time of ``per_step``; NaN where too few have crossed to tell."""
+    """Rate and error per unit of time of ``per_step``, from the steps ``until``; NaN where too few have crossed to tell."""
     both = [answers[part, name, start] for start in (FROM_SHARP, FROM_FLAT)]
+    if until is not None:
+        both = [one.isel(t=one["step"].values <= until) for one in both]
     try:
         # time in steps: a fit likes numbers of order one
         found = contrast_rate(both[0]["step"].values * per_step, *(_there(one, place) for one in both), paired=True)
@@ -226,6 +243,13 @@ def _flat_side(x: np.ndarray, place: Wells) -> np.ndarray:
 
 def _heavy_batch(study: SgdFokkerPlanck, beta: float) -> int:
     return round(study.momentum_batch / (1 - beta))
+
+
+def _early(study: SgdFokkerPlanck, size: int) -> np.ndarray:
+    """Steps of three mixing times, by the formula, or of the whole run: later the wells have forgotten each other."""
+    found = _mixing(study, size, 0.0, "steps", method="eyring-kramers")
+    last = int(study.moments(size)[-1])
+    return np.unique(np.linspace(0, min(max(3 * float(found.mixing_time), MOMENTS), last), MOMENTS + 1).astype(int)[1:])
 
 
 def _heavy_moments(study: SgdFokkerPlanck, size: int, beta: float) -> np.ndarray:
