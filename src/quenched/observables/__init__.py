@@ -7,8 +7,12 @@ from quenched.observables.diffusion import anomalous_exponent, circulation, meas
 from quenched.observables.displacement import Projections, StepLength, log_spaced
 from quenched.observables.fdt import effective_temperature, fluctuation_response
 from quenched.observables.gradient_noise import alignment, noise_along
+from quenched.observables.line_scan import line_scan
 from quenched.observables.loss_on_data import LossOnData
+from quenched.observables.minimum_pair import minimum, minimum_pair
+from quenched.observables.shift_basins import shift_curvature_by_basin
 from quenched.observables.shift_curvature import shift_curvature
+from quenched.observables.shift_moments import ShiftMoments, shift_curvature_from_moments
 from quenched.observables.statistics import compare, mean_error
 from quenched.observables.wells import arrival_rate, contrast_rate, population_rate
 
@@ -18,6 +22,7 @@ __all__ = [
     "LossOnData",
     "MeanSquareDisplacement",
     "Projections",
+    "ShiftMoments",
     "StepLength",
     "WeightMoments",
     "accumulators",
@@ -34,13 +39,18 @@ __all__ = [
     "fluctuation_response",
     "gaps",
     "gradient_noise",
+    "line_scan",
     "log_spaced",
     "mean_error",
     "measured_spectrum",
+    "minimum",
+    "minimum_pair",
     "noise_along",
     "population_rate",
     "replica_distance",
     "shift_curvature",
+    "shift_curvature_by_basin",
+    "shift_curvature_from_moments",
     "spectral_density",
     "statistics",
     "top_eigenpairs",

@@ -1,6 +1,15 @@
 """Theory: closed equations for the order parameters, one solver per kind of equation."""
 
-from quenched.theory import effective_potential, fokker_planck, oracle, ornstein_uhlenbeck, sampled, square_loss, static
+from quenched.theory import (
+    effective_potential,
+    fokker_planck,
+    oracle,
+    ornstein_uhlenbeck,
+    sampled,
+    shift_curvature,
+    square_loss,
+    static,
+)
 from quenched.theory.coupled import solve_replicas
 from quenched.theory.derivatives import differentiate
 from quenched.theory.limits import continuous_limit, solve_to_error
@@ -14,6 +23,7 @@ __all__ = [
     "oracle",
     "ornstein_uhlenbeck",
     "sampled",
+    "shift_curvature",
     "solve",
     "solve_replicas",
     "solve_to_error",
