@@ -3,5 +3,15 @@
 from quenched.data.base import AbstractData, Arrays
 from quenched.data.digits import AbstractDigits, Digits, Mnist
 from quenched.data.mnist import DamagedDataError, MissingDataError
+from quenched.data.teacher import GaussianTeacher
 
-__all__ = ["AbstractData", "AbstractDigits", "Arrays", "DamagedDataError", "Digits", "MissingDataError", "Mnist"]
+__all__ = [
+    "AbstractData",
+    "AbstractDigits",
+    "Arrays",
+    "DamagedDataError",
+    "Digits",
+    "GaussianTeacher",
+    "MissingDataError",
+    "Mnist",
+]

@@ -4,6 +4,7 @@ from quenched.models.base import AbstractLossModel, AbstractModel
 from quenched.models.from_loss import FromLoss
 from quenched.models.gaussian import AbstractGaussianModel
 from quenched.models.gaussian_mixture import GaussianMixture
+from quenched.models.generalised_linear import GeneralisedLinear
 from quenched.models.landscape import AbstractLandscape, DoubleWell
 from quenched.models.on_landscape import AdditiveNoise, MultiplicativeNoise, OnLandscape
 from quenched.models.phase_retrieval import PhaseRetrieval
@@ -27,6 +28,7 @@ __all__ = [
     "FromLoss",
     "GaussianMixture",
     "GaussianStart",
+    "GeneralisedLinear",
     "MultiplicativeNoise",
     "OnLandscape",
     "PhaseRetrieval",
