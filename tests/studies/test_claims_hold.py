@@ -7,10 +7,11 @@ import pytest
 from quenched.studies.effective_noise import EffectiveNoise
 from quenched.studies.sgd_fokker_planck import SgdFokkerPlanck
 from quenched.studies.sgd_gaussian_mixture import SgdGaussianMixture
+from quenched.studies.shift_curvature import ShiftCurvature
 
 CLAIMS = [
     pytest.param(claim, marks=[pytest.mark.slow] if claim.cost == "slow" else [], id=f"{study.name}: {claim.statement}")
-    for study in (SgdGaussianMixture, EffectiveNoise, SgdFokkerPlanck)
+    for study in (SgdGaussianMixture, EffectiveNoise, SgdFokkerPlanck, ShiftCurvature)
     for claim in study.claims()
 ]
 
