@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
@@ -15,7 +17,7 @@ from quenched.models import GeneralisedLinear, RandomLabels, TwoLayerNetwork
 from quenched.models.landscape import Harmonic
 from quenched.numerics.checks import ParameterError
 from quenched.records.files import load, save
-from quenched.studies.shift_curvature import ShiftCurvature, anatomy, trade_off
+from quenched.studies.shift_curvature import ShiftCurvature, anatomy, particles, trade_off
 from quenched.studies.shift_curvature.problem import SAME
 
 TINY = ShiftCurvature(
@@ -133,3 +135,35 @@ def test_models_that_have_no_test_set_are_refused() -> None:
         trade_off.place_of(dataclasses.replace(TINY, landscape=Harmonic()))
     with pytest.raises(ParameterError):
         dataclasses.replace(TINY, model=RandomLabels()).theory(0, False)
+
+
+def test_the_slope_of_the_noise_is_its_square_root() -> None:
+    """The closed form of phi against its derivative."""
+    with jax.enable_x64(True):
+        shape = particles.Slope(2.0, 0.8)
+        x, h = np.linspace(-1.5, 1.5, 7), 1e-5
+        values = jax.vmap(lambda p: shape.potential(p[None]))
+        numeric = (np.asarray(values(jnp.asarray(x + h))) - np.asarray(values(jnp.asarray(x - h)))) / (2 * h)
+        slopes = jax.vmap(lambda p: shape.gradient(p[None])[0])(jnp.asarray(x))
+    np.testing.assert_allclose(numeric, np.sqrt(2 * (1 - 0.8 * np.tanh(2 * x))), rtol=1e-7)
+    np.testing.assert_allclose(slopes, numeric, rtol=1e-7)
+
+
+@pytest.mark.slow
+def test_at_small_temperature_the_shift_is_what_is_left_of_a_network() -> None:
+    """Covariance and cross term over shift fall as T."""
+    cold = dataclasses.replace(
+        TINY,
+        network=TwoLayerNetwork(data=Digits(train=256, test=256), width=3),
+        network_decay=0.02,
+        network_lr=0.25,
+        network_batch=32,
+        ladder=(1.0, 2.0, 4.0),
+        network_chains=32,
+        network_steps=8000,
+    )
+    found = anatomy.network(cold, 1, False).isel(rule=0)
+    covariance = (found["covariance"] / found["shift"]).values
+    np.testing.assert_allclose(covariance[1:] / covariance[:-1], 2, rtol=0.15)
+    assert np.all(covariance < 1)
+    assert np.all(np.abs(found["cross"]) < found["shift"] * covariance + 4 * found["cross_error"])

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import quenched as qd
@@ -156,6 +156,7 @@ def power(x: float, beta: float, k: int) -> np.ndarray:
 
 @settings(max_examples=150, deadline=None)
 @given(st.floats(-0.99, 0.99), st.floats(0, 1), st.integers(0, 300))
+@example(0.0, 1.0, 0)
 def test_powers_of_a_step(beta: float, part: float, k: int) -> None:
     """M^k = a_k M - beta a_{k-1} I in units eta = 1, sums and squares included, over- and under-damped."""
     x = part * 1.98 * (1 + beta) if beta >= 0 or part < 0.9 else part * 1.9 * (1 + beta)

@@ -111,7 +111,7 @@ def trade_off(theory: Groups, experiment: Groups) -> Figure:
     _losses(theory, found, first)
     _title(first, next(letters), "constant noise: a best temperature")
     plot.compare(theory["trade_off"], found, "flat_mass", second, dim="sgd_temperature")
-    _exact(theory, "flat_mass", second)
+    _exact(theory, "flat_mass", second, 2)
     second.set_xscale("log")
     second.set_ylim(0, 1.05)
     _title(second, next(letters), "the shape of the noise")
@@ -133,19 +133,21 @@ def _losses(theory: Groups, found: xr.Dataset | None, ax: Axes) -> None:
         ax.set_xscale("log")
         ax.set_ylabel("mean loss")
         for name in names:
-            _exact(theory, name, ax)
+            _exact(theory, name, ax, 1)
         best, value = (float(theory["best"][name]) for name in ("best_temperature", "best_test_loss"))
         if np.isfinite(best):
             ax.plot([best], [value], "*", color="black", ms=13, zorder=5, label=f"$T^*={best:.3g}$")
         ax.legend()
 
 
-def _exact(theory: Groups, name: str, ax: Axes) -> None:
+def _exact(theory: Groups, name: str, ax: Axes, rules: int) -> None:
     """The exact answer at the learning rate of SGD, dashed."""
     if "finite_rate" in theory:
-        one = theory["finite_rate"].isel(rule=0)
+        found = theory["finite_rate"]
         with plot.style():
-            ax.plot(one["sgd_temperature"], one[name], color="black", ls="--", lw=1.2)
+            for rule in found["rule"].values[:rules]:
+                one = found.sel(rule=rule)
+                ax.plot(one["sgd_temperature"], one[name], color="black", ls="--", lw=1.2)
 
 
 def _densities(theory: xr.Dataset, experiment: xr.Dataset, ax: Axes) -> None:

@@ -14,7 +14,7 @@ from quenched.models.landscape import AbstractLandscape, Tilted
 from quenched.numerics import checks
 from quenched.studies.base import Study
 from quenched.studies.claims import Claim
-from quenched.studies.shift_curvature import anatomy, summary, trade_off
+from quenched.studies.shift_curvature import anatomy, particles, summary, trade_off
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -153,7 +153,7 @@ class ShiftCurvature(Study):
             parts["invariance"] = anatomy.predicted(self, problem, stable, "learning_rate")
         if self.particles_at:
             parts["potentials"] = trade_off.potentials(self)
-            parts["finite_rate"] = trade_off.finite_rate(self)
+            parts["finite_rate"] = particles.finite_rate(self)
         return xr.DataTree.from_dict(parts)
 
     def experiment(self, seed: int, progress: bool) -> xr.DataTree:
@@ -163,7 +163,7 @@ class ShiftCurvature(Study):
             stable = anatomy.stable_pairs(problem, anatomy.equal_pairs(self))
             parts["invariance"] = anatomy.measured(self, problem, stable, "learning_rate", seed, progress)
         if self.particles_at:
-            parts["trade_off"], parts["potentials"] = trade_off.particles(self, seed, progress)
+            parts["trade_off"], parts["potentials"] = particles.simulated(self, seed, progress)
         if self.network is not None:
             parts["network"] = anatomy.network(self, seed, progress)
         return xr.DataTree.from_dict(parts)

@@ -12,16 +12,12 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from quenched.dynamics import Gradient, Minibatch
-from quenched.dynamics.simulate import simulate
 from quenched.models.landscape import AbstractLandscape
-from quenched.models.on_landscape import AdditiveNoise, OnLandscape
 from quenched.numerics import checks
 from quenched.records.datasets import dataset
 from quenched.records.labels import Label, register_label
 from quenched.theory import fokker_planck as fp
 from quenched.theory.effective_potential import effective_potential, optimal_temperature, temperature_scan
-from quenched.theory.effective_potential.line import values_on
 
 if TYPE_CHECKING:
     from quenched.studies.shift_curvature.study import ShiftCurvature
@@ -34,10 +30,6 @@ register_label("best_test_loss", Label("smallest mean test loss", r"E[U_{\mathrm
 
 CONSTANT, SLOPED = "constant noise", "noise larger at the sharp minimum"
 POINTS = 20_001
-SAMPLES = 4096
-SHORTEST = 100.0
-"""Time lr k of a run that mixes quickly."""
-OTHER = 2**31
 MEANS = ("mean_loss", "mean_test_loss", "flat_mass")
 
 
@@ -52,7 +44,7 @@ class Shifted(AbstractLandscape):
 
 
 class Place(NamedTuple):
-    """The two minima, the barrier, and boxes for the constant noise and for the other, which spreads further."""
+    """The two minima and the barrier."""
 
     left: float
     right: float
@@ -83,7 +75,7 @@ def curves(study: ShiftCurvature) -> xr.Dataset:
         temperature_scan(study.landscape, test, grid, place.barrier, study.low, study.high, noise=noise, points=POINTS, wall=3)
         for noise in (None, sloped(study))
     ]
-    return _beside({n: [one[n].values for one in both] for n in MEANS}, [CONSTANT, SLOPED], "sgd_temperature", grid)
+    return beside({n: [one[n].values for one in both] for n in MEANS}, [CONSTANT, SLOPED], "sgd_temperature", grid)
 
 
 def best(study: ShiftCurvature) -> xr.Dataset:
@@ -112,68 +104,11 @@ def potentials(study: ShiftCurvature) -> xr.Dataset:
         "density": [np.exp(one.log_density.values[every]) for one in each],
         "effective_potential": [one.effective_potential.values[every] for one in bent],
     }
-    found = _beside(rows, [f"T={t:g}" for t in study.particles_at], "theta", x[every])
+    found = beside(rows, [f"T={t:g}" for t in study.particles_at], "theta", x[every])
     return found.assign(potential=("theta", losses[0]), test_potential=("theta", losses[1]))
 
 
-def finite_rate(study: ShiftCurvature) -> xr.Dataset:
-    """The same means at the learning rate of the particles, constant noise, exactly: dims (rule, sgd_temperature)."""
-    place, test = place_of(study), Shifted(study.landscape, study.offset)
-    rows = []
-    for t in study.particles_at:
-        noise = 2 * study.particle_batch * t / study.particle_lr
-        heat = fp.Temperature(study.particle_lr, study.particle_batch, noise)
-        found = fp.transfer(study.landscape, heat, study.low, study.high)
-        h = found.x[1] - found.x[0]
-        beyond = np.clip((found.x + h / 2 - place.barrier) / h, 0, 1)
-        rows.append([found.stationary @ values_on(study.landscape, found.x), found.stationary @ values_on(test, found.x)])
-        rows[-1].append(found.stationary @ beyond)
-    means = {n: [[row[i] for row in rows]] for i, n in enumerate(MEANS)}
-    return _beside(means, [CONSTANT], "sgd_temperature", study.particles_at)
-
-
-def particles(study: ShiftCurvature, seed: int, progress: bool) -> tuple[xr.Dataset, xr.Dataset]:
-    """SGD with constant noise, half of the runs from either minimum: means (rule, sgd_temperature), densities (rule, theta).
-
-    Runs last three relaxation times, 100 at least and ``particle_time`` at most; the second half counts.
-    """
-    place, test = place_of(study), Shifted(study.landscape, study.offset)
-    edges = np.linspace(study.low, study.high, 81)
-    values, errors, densities = [], [], []
-    with jax.enable_x64(True):
-        both = jax.jit(jax.vmap(lambda x: jnp.stack([study.landscape.potential(x), test.potential(x)])))
-    for t in study.particles_at:
-        gap = fp.gap(fp.line(study.landscape, t, study.low, study.high, 1500, wall=3))
-        steps = round(min(max(3 / gap, SHORTEST), study.particle_time) / study.particle_lr)
-        noise = AdditiveNoise((2 * study.particle_batch * t / study.particle_lr,))
-        rule = Gradient(lr=study.particle_lr, batches=Minibatch(study.particle_batch))
-        rows = []
-        # seeds of their own: equal noise would bring the two starts together
-        for start, own in ((place.left, seed), (place.right, seed ^ OTHER)):
-            run = simulate(
-                OnLandscape(study.landscape, noise, start=(start,), count=SAMPLES),
-                rule,
-                steps=steps,
-                times=np.unique(np.linspace(steps // 2, steps, 60).astype(int)).tolist(),
-                replicas=study.particles // 2,
-                seed=own,
-                progress=progress,
-            )
-            rows.append(run["position"].values[0, :, :, 0])
-        x = np.concatenate(rows)
-        with jax.enable_x64(True):
-            u = np.asarray(both(jnp.asarray(x.reshape(-1, 1), float))).reshape(*x.shape, 2)
-        each = np.stack([u[..., 0], u[..., 1], (x > place.barrier).astype(float)]).mean(axis=2)
-        values.append(each.mean(axis=1))
-        errors.append(each.std(axis=1, ddof=1) / np.sqrt(len(x)))
-        densities.append(np.histogram(x, edges)[0] / (x.size * (edges[1] - edges[0])))
-    columns = {n: [[row[i] for row in values]] for i, n in enumerate(MEANS)}
-    columns |= {f"{n}_error": [[row[i] for row in errors]] for i, n in enumerate(MEANS)}
-    means = _beside(columns, [CONSTANT], "sgd_temperature", study.particles_at)
-    rules = [f"T={t:g}" for t in study.particles_at]
-    return means, _beside({"density": densities}, rules, "theta", (edges[1:] + edges[:-1]) / 2)
-
-
-def _beside(rows: Any, rules: list[str], dim: str, places: Any) -> xr.Dataset:
+def beside(rows: Any, rules: list[str], dim: str, places: Any) -> xr.Dataset:
+    """Variables (rule, dim) with labels."""
     coords = {"rule": rules, dim: np.asarray(places, float)}
     return dataset({n: (("rule", dim), np.asarray(r, float)) for n, r in rows.items()}, coords, {"engine": "shift-curvature"})

@@ -54,8 +54,8 @@ def kick_squares(x: Float[Array, "*m"], beta: Real, k: Float[Array, "*m"]) -> Fl
     # C_0 - [M^k C_0 M^kT]_tt in units of s^2: the stationary variance minus what is left of it
     ctt, cvv = stationary(x, beta)
     ctv = cvv / 2
-    a, before = kick(x, beta, k), _before(x, beta, k)
-    row_t, row_v = a * (1 - x) - beta * before, a * beta
+    a = kick(x, beta, k)
+    row_t, row_v = a * (1 - x) - _damped_before(x, beta, k), a * beta
     whole = ctt - (row_t**2 * ctt + 2 * row_t * row_v * ctv + row_v**2 * cvv)
     return jnp.where(_separated(real, z1, z2), split, whole)
 
@@ -66,10 +66,9 @@ def stationary(x: Float[Array, "*m"], beta: Real) -> tuple[Float[Array, "*m"], F
     return (1 + beta) / (x * below), 2 / below
 
 
-def _before(x: Float[Array, "*m"], beta: Real, k: Float[Array, "*m"]) -> Float[Array, "*m"]:
-    """beta a_{k-1} = (1 + beta - x) a_k - a_{k+1}, over beta; a_{-1} = -1/beta makes M^0 = I."""
-    safe = jnp.where(beta == 0, 1.0, beta)
-    return jnp.where(k == 0, -1 / safe, kick(x, beta, jnp.maximum(k - 1, 0)))
+def _damped_before(x: Float[Array, "*m"], beta: Real, k: Float[Array, "*m"]) -> Float[Array, "*m"]:
+    """beta a_{k-1}; -1 at k = 0, so that M^0 = I whatever beta is."""
+    return jnp.where(k == 0, -1.0, beta * kick(x, beta, jnp.maximum(k - 1, 0)))
 
 
 def _roots(x: Float[Array, "*m"], beta: Real) -> tuple[Array, Array, Array, Array, Array]:
