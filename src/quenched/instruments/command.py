@@ -30,6 +30,12 @@ problem.py is Python that defines
   data     a pytree of arrays with one leading axis of samples, such as (x, y)
   rule     optional: the quenched.dynamics.Gradient of your training loop
 
+or, with no function to write,
+
+  loss     "squared_error", "cross_entropy" (integer classes), or a loss of quenched.losses
+  params   an Equinox model of one sample, or (module, variables) of Flax
+  data     arrays (X, y), one row of X and one entry of y per sample
+
 It is executed. A figure, a page (report.html) and a data file are written into the folder --out.
 """
 

@@ -57,6 +57,10 @@ def diagnose(
 
     ``loss(params, batch)``: the mean over a batch, written with ``jax.numpy``; ``params``: a pytree (Equinox module, Flax
     variables, dictionary), best at the end of training; ``data``: a pytree of arrays with one leading axis, such as ``(x, y)``.
+    Or, with no function to write: ``loss`` is ``"squared_error"``, ``"cross_entropy"`` or an ``AbstractLoss`` of the library,
+    ``params`` an Equinox model of ONE sample or ``(module, variables)`` of Flax, ``data`` the arrays ``(X, y)`` of scikit-learn,
+    X (n, d) and y (n,); see ``instruments.problem.from_model``.
+
     ``rule``: the ``Gradient`` rule of the training loop, with ``Minibatch`` or ``Reshuffled`` batches, plain or with momentum;
     default lr 0.01, momentum 0.9, batches of 32. ``chains`` copies go on from ``params`` for ``steps`` steps with an empty
     momentum buffer; nothing is stored but sums: the memory is a few times (chains + depth) copies of the weights.
@@ -78,13 +82,15 @@ def diagnose(
     Raises ``ParameterError`` for bad arguments (see ``LossOnData``), ``DivergenceError`` for a loss that is not finite,
     ``IncompatibleError`` for a rule without a linear theory. Source: Kunin et al., arXiv:2107.09133, and docs/noise-of-my-sgd.md.
     """
+    from quenched.instruments.problem import from_model
+
     checks.instance("rule", rule, Gradient)
     linear = MomentumSGD.of(rule)
     if not isinstance(rule.batches, Minibatch | Reshuffled):
         raise checks.IncompatibleError(f"diagnose needs Minibatch or Reshuffled batches, got {type(rule.batches).__name__}")
     for name, value, low in (("steps", steps, 10), ("chains", chains, 2), ("modes", modes, 1), ("probes", probes, 3)):
         checks.integer_at_least(name, value, low)
-    problem = LossOnData(loss, params, data, chunk)
+    problem = LossOnData(*from_model(loss, params, data), chunk)
     rule.batches.check_samples(problem.samples)
     cautions: list[str] = []
     scalars = _curvature(problem, modes, probes, depth, seed, cautions)
