@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from typing import Any
 import dask
 import h5py
 import xarray as xr
+from xarray.backends import H5NetCDFStore
 
 from quenched.numerics.checks import QuenchedError
 from quenched.records.description import UnknownClassError, is_public
@@ -48,16 +50,21 @@ def save(tree: xr.Dataset | xr.DataTree, path: str | Path) -> Path:
 
 def encoded(tree: xr.Dataset | xr.DataTree) -> bytes:
     """The bytes of a sealed netCDF4 file. Made in memory, because HDF5 does not survive a disk that is full while it writes."""
-    content = tree.copy(deep=False)
-    # encodings remember the file that data came from, and would make a copy differ from its original
-    if isinstance(content, xr.Dataset):
-        content = content.drop_encoding()
-    else:
-        content = xr.DataTree.from_dict({node.path: node.to_dataset(inherit=False).drop_encoding() for node in content.subtree})
-    content.attrs = dict(tree.attrs)
+    nodes = [tree] if isinstance(tree, xr.Dataset) else [node.to_dataset(inherit=False) for node in tree.subtree]
+    paths = ["/"] if isinstance(tree, xr.Dataset) else [node.path for node in tree.subtree]
+    buffer = io.BytesIO()
     # where dask has a cluster xarray would ask it for a lock, which bytes in memory do not need and cannot name
     with _ENCODING, dask.config.set(scheduler="synchronous"):
-        data = content.to_netcdf(engine="h5netcdf", format="NETCDF4")
+        # h5netcdf deletes a placeholder for each coordinate. When HDF5 learns that its place is free depends on when Python frees
+        # an object, and what came next fell into the gap or not: "none" is to reuse no gap, so that equal content is equal bytes.
+        root = H5NetCDFStore.open(buffer, mode="w", driver_kwds={"fs_strategy": "none"})
+        try:
+            for path, node in zip(paths, nodes, strict=True):
+                # encodings remember the file that data came from, and would make a copy differ from its original
+                node.drop_encoding().dump_to_store(root if path == "/" else root.get_child_store(path))
+        finally:
+            root.close()
+    data = buffer.getbuffer()
     return b"".join((data, b"\nsha256 ", hashlib.sha256(data).hexdigest().encode(), b"\n"))
 
 
