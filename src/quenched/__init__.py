@@ -41,7 +41,7 @@ _FUNCTIONS = {
 _OTHER_NAMES = {"open": "open_store"}
 # what reads files resolves names in the table of public classes and imports nothing: the table has to be complete before
 _READERS = ("load", "open", "report")
-_NAMED_IN_FILES = ("data", "dynamics", "losses", "models", "observables")
+_NAMED_IN_FILES = ("data", "dynamics", "losses", "models", "observables", "theory")
 
 # without `open`: a star import must not take Python's own away
 __all__ = [

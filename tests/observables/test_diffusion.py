@@ -100,6 +100,16 @@ def test_the_measured_spectrum_is_that_of_the_theory() -> None:
     assert np.all(np.abs(ratio - 1) < 5 * error + 0.02)
 
 
+def test_white_noise_is_white_at_the_largest_frequency_too() -> None:
+    """The frequency pi has one sign only."""
+    found = measured_spectrum(np.random.default_rng(1).normal(size=(400, 1000)), segment=100)
+    power, error = found.power_spectrum.values, found.power_spectrum_error.values
+    assert found.frequency.values[-1] == pytest.approx(np.pi)
+    middle = power[5:-1].mean()
+    assert abs(power[-1] - middle) < 5 * error[-1]
+    assert error[-1] < 0.05 * middle
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

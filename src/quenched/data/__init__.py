@@ -1,6 +1,7 @@
 """Data sets with checksums, and data that a user brings."""
 
 from quenched.data.base import AbstractData, Arrays
+from quenched.data.cifar import Cifar10
 from quenched.data.digits import AbstractDigits, Digits, Mnist
 from quenched.data.mnist import DamagedDataError, MissingDataError
 from quenched.data.teacher import GaussianTeacher
@@ -9,6 +10,7 @@ __all__ = [
     "AbstractData",
     "AbstractDigits",
     "Arrays",
+    "Cifar10",
     "DamagedDataError",
     "Digits",
     "GaussianTeacher",

@@ -46,23 +46,39 @@ def read_mnist() -> dict[str, np.ndarray]:
 
 def find() -> Path:
     """Path of the file: ``QUENCHED_DATA``, the cache folder, then a download into the cache folder."""
-    cache = Path(pooch.os_cache("quenched"))
-    given = os.environ.get("QUENCHED_DATA")
-    for folder in ([Path(given)] if given else []) + [cache]:
-        if (folder / FILE).is_file():
-            return folder / FILE
+    path = local(FILE)
+    if path is not None:
+        return path
     try:
         # the digest is that of the contents, checked after reading: any container of the same arrays will do
         downloader = pooch.HTTPDownloader(timeout=20)
-        return Path(pooch.retrieve(UPSTREAM, known_hash=None, fname=FILE, path=cache, downloader=downloader))
+        return Path(pooch.retrieve(UPSTREAM, known_hash=None, fname=FILE, path=_cache(), downloader=downloader))
     except Exception as error:
         wanted = ", ".join(f"{name} {shape}" for name, shape in SHAPES.items())
         raise MissingDataError(
-            f"MNIST is not here and could not be fetched ({type(error).__name__}). Put {FILE} into the folder named by the "
-            f"environment variable QUENCHED_DATA (now {given!r}) or into {cache}. It is a NumPy archive with the uint8 arrays "
-            f"{wanted}; pixels 0 to 255, ink bright. "
+            f"MNIST is not here and could not be fetched ({type(error).__name__}). Put {FILE} into {places()}. It is a NumPy "
+            f"archive with the uint8 arrays {wanted}; pixels 0 to 255, ink bright. "
             "Written as IDX files they must have the MD5 sums " + ", ".join(f"{n} {d}" for n, d in DIGESTS.items())
         ) from error
+
+
+def local(file: str) -> Path | None:
+    """Path of a file in the folder named by ``QUENCHED_DATA``, else in the cache folder, or None."""
+    given = os.environ.get("QUENCHED_DATA")
+    for folder in ([Path(given)] if given else []) + [_cache()]:
+        if (folder / file).is_file():
+            return folder / file
+    return None
+
+
+def places() -> str:
+    """Where ``local`` looks, in words."""
+    given = os.environ.get("QUENCHED_DATA")
+    return f"the folder named by the environment variable QUENCHED_DATA (now {given!r}) or into {_cache()}"
+
+
+def _cache() -> Path:
+    return Path(pooch.os_cache("quenched"))
 
 
 def idx_bytes(array: np.ndarray) -> bytes:

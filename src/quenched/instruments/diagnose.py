@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import jax.numpy as jnp
@@ -10,27 +9,22 @@ import numpy as np
 import xarray as xr
 
 from quenched.dynamics import Gradient, Minibatch, Reshuffled
-from quenched.dynamics.simulate import simulate
-from quenched.instruments import prediction
+from quenched.dynamics.wander import wander
 from quenched.instruments.problem import DEFAULT_RULE
-from quenched.models.on_data import OnData
 from quenched.numerics import checks
 from quenched.observables import curvature, gradient_noise
-from quenched.observables.accumulators import MeanSquareDisplacement
 from quenched.observables.diffusion import anomalous_exponent
-from quenched.observables.displacement import StepLength, log_spaced
+from quenched.observables.displacement import log_spaced
 from quenched.observables.loss_on_data import LossOnData, check_finite
 from quenched.records.datasets import dataset
 from quenched.records.labels import Label, register_label
 from quenched.theory.ornstein_uhlenbeck import MomentumSGD
+from quenched.theory.ornstein_uhlenbeck import measured as prediction
 
 for _name, _label in {
     "gradient_norm": Label("norm of the gradient", "|g|"),
-    "negative_mass": Label("share of negative curvature", r"\sum|\rho_-|/\sum|\rho|"),
-    "noise_along": Label("gradient noise along an eigenvector", r"q\cdot\Sigma q", dims=("mode",)),
     "noise_temperature": Label("temperature of the noise", "T"),
     "excess_loss": Label("training loss due to the noise", r"\mathrm{tr}(HC)/2"),
-    "loss_change": Label("change of the training loss over the run", r"\ell_{\mathrm{end}}-\ell_0"),
     "drift": Label("squared distance due to the slope", r"|\langle\theta_k\rangle-\theta_0|^2"),
     "spread": Label("squared distance due to the noise", r"\mathrm{tr}\,\mathrm{Cov}\,\theta_k"),
 }.items():
@@ -97,7 +91,7 @@ def diagnose(
     noise = _noise(problem, linear, probes, seed)
     times = np.array(log_spaced(steps))
     span = (max(steps / 100, 1), steps) if window is None else window
-    measured = _measured(problem, rule, times, chains, span, seed, progress)
+    measured = wander(problem, rule, steps, chains, span, seed=seed, progress=progress)
     predicted = _predicted(
         problem, linear, rule, times, span, probes, depth, seed, scalars, float(noise["noise_trace"]), cautions
     )
@@ -140,45 +134,6 @@ def _noise(problem: LossOnData, linear: MomentumSGD, probes: int, seed: int) -> 
     variables: dict[str, Any] = {str(name): ((), value.values) for name, value in found.data_vars.items()}
     variables |= {"noise_temperature": ((), scale * ratio), "noise_temperature_error": ((), scale * error)}
     return dataset(variables, {}, {"engine": "diagnose", "part": "noise", "seed": seed})
-
-
-def _measured(
-    problem: LossOnData, rule: Gradient, times: np.ndarray, chains: int, window: Any, seed: int, progress: bool
-) -> xr.Dataset:
-    steps = int(times[-1])
-    instruments = (MeanSquareDisplacement(starts=(0,), lags=tuple(times.tolist())), StepLength(steps=steps))
-    kind = str(problem.weights.dtype)
-    with warnings.catch_warnings():
-        # replicas start alike on purpose
-        warnings.simplefilter("ignore", checks.QuenchedWarning)
-        run = simulate(
-            OnData(problem),
-            rule,
-            steps=steps,
-            replicas=chains,
-            times=[0, steps],
-            accumulators=instruments,
-            seed=seed,
-            dtype=kind,
-            progress=progress,
-        )
-    moved = problem.size * run["mean_square_displacement"].values.reshape(chains, len(times)).astype(float)
-    # the first block is the momentum's start
-    strides = run["step_displacement"].values.reshape(chains, -1)[:, 1:].mean(axis=1)
-    extra = (run["loss"].isel(t=-1) - run["loss"].isel(t=0)).values.reshape(chains).astype(float)
-    root = np.sqrt(chains)
-    exponent = anomalous_exponent(times, moved, window)
-    variables = {
-        "global_displacement": (("step",), moved.mean(axis=0)),
-        "global_displacement_error": (("step",), moved.std(axis=0, ddof=1) / root),
-        "local_displacement": ((), strides.mean()),
-        "local_displacement_error": ((), strides.std(ddof=1) / root),
-        "loss_change": ((), extra.mean()),
-        "loss_change_error": ((), extra.std(ddof=1) / root),
-        **{str(name): (exponent[name].dims, exponent[name].values) for name in exponent.data_vars},
-    }
-    record = {"engine": "diagnose", "part": "measured", "chains": chains, "seed": seed}
-    return dataset(variables, {"step": times}, record, window=exponent.attrs["window"])
 
 
 def _predicted(

@@ -1,6 +1,7 @@
 """Models: the quenched disorder and what the state sees of it."""
 
 from quenched.models.base import AbstractLossModel, AbstractModel
+from quenched.models.convolutional import ConvolutionalNetwork
 from quenched.models.from_loss import FromLoss
 from quenched.models.gaussian import AbstractGaussianModel
 from quenched.models.gaussian_mixture import GaussianMixture
@@ -24,6 +25,7 @@ __all__ = [
     "AbstractSingleLayer",
     "AbstractStart",
     "AdditiveNoise",
+    "ConvolutionalNetwork",
     "DoubleWell",
     "FromLoss",
     "GaussianMixture",

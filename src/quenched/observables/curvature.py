@@ -30,6 +30,7 @@ for _name, _label in {
     "node_weight": Label("weight of a node", r"\omega", dims=("probe", "node")),
     "spectral_density": Label("spectral density", r"p(\rho)"),
     "trace": Label("trace", r"\mathrm{tr}\,H"),
+    "negative_mass": Label("share of negative curvature", r"\sum|\rho_-|/\sum|\rho|"),
 }.items():
     register_label(_name, _label)
 

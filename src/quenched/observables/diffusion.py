@@ -89,8 +89,8 @@ def measured_spectrum(x: Any, segment: int = 256) -> xr.Dataset:
     if rows.shape[1] < segment:
         raise checks.ParameterError(f"segment must be <= the length of the trajectories, {rows.shape[1]}, got {segment}")
     frequency, power = welch(rows, nperseg=segment, detrend="constant")
-    # one-sided in cycles per step: half of it lies at each sign
-    each = power[:, 1:] / 2
+    # one-sided in cycles per step: half of it lies at each sign, but for the largest frequency, which has one sign only
+    each = power[:, 1:] / np.where(np.isclose(frequency[1:], 0.5), 1.0, 2.0)
     error = each.std(axis=0, ddof=1) / np.sqrt(len(each)) if len(each) > 1 else np.full(each.shape[1], np.nan)
     variables = {"power_spectrum": (("frequency",), each.mean(axis=0)), "power_spectrum_error": (("frequency",), error)}
     return dataset(variables, {"frequency": 2 * np.pi * frequency[1:]}, {"engine": "measured_spectrum", "segment": segment})

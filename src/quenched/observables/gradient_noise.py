@@ -19,6 +19,7 @@ for _name, _label in {
     "noise_trace": Label("trace of the gradient noise", r"\mathrm{tr}\,\Sigma"),
     "hessian_trace": Label("trace of the Hessian", r"\mathrm{tr}\,H"),
     "noise_ratio": Label("ratio of the traces of noise and Hessian", r"\sigma^2"),
+    "noise_along": Label("gradient noise along an eigenvector", r"q\cdot\Sigma q", dims=("mode",)),
     "alignment": Label("cosine of noise and Hessian", r"\cos(\Sigma,H)"),
 }.items():
     register_label(_name, _label)

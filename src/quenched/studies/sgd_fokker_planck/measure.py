@@ -29,8 +29,6 @@ METHODS = {"eigen": "Fokker–Planck", "eyring-kramers": "Eyring–Kramers", "tr
 FROM_SHARP, FROM_FLAT = "sharp", "flat"
 
 for _name, _label in {
-    "batch_size": Label("batch size", "S"),
-    "momentum": Label("momentum", r"\beta"),
     "examples": Label("examples seen", "kS"),
     "flat_fraction": Label("probability of the flat minimum", r"P_{\mathrm{flat}}"),
     "final_flat_fraction": Label("probability of the flat minimum in the end", r"P_{\mathrm{flat}}(\infty)"),

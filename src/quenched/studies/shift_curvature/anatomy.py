@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from quenched.studies.shift_curvature.study import ShiftCurvature
 
 register_label("sgd_temperature", Label("temperature of SGD", r"T=\eta/2S"))
-register_label("learning_rate", Label("learning rate at fixed temperature", r"\eta"))
 register_label("takeuchi", Label("mean shift-curvature of two data sets of one law", r"\frac12 E[s\cdot C s]"))
 
 Pair = tuple[float, int]
