@@ -33,6 +33,8 @@ LARGEST = 200
 """Weights up to which the second moment with state-dependent noise is solved for."""
 SIGMAS = 20.0
 """Stationary standard deviations from the minimum where relaxation starts."""
+SEEN = 2.0
+"""Relaxation times that a mode has to have passed to be shown."""
 SEGMENT = 512
 
 
@@ -183,11 +185,14 @@ def measured_epochs(study: LimitingDynamics, seed: int, progress: bool) -> xr.Da
 
 
 def modes(study: LimitingDynamics) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """The first and the last mode: places, names, and starts of relaxation."""
+    """The first mode, and the last that relaxes while one looks, or the second: places, names, and starts of relaxation."""
     one, how = regression(study), linear(study, study.small_lr)
-    places = np.array([0, len(one.curvature) - 1])
+    relaxed = how.lr * one.curvature * study.relaxation_steps / (1 - how.momentum) > SEEN
+    slow = min(max(int(relaxed.sum()) - 1, 1), len(relaxed) - 1)
+    # one weight has one mode
+    places, names = np.unique([0, slow]), ["largest curvature", "small curvature"]
     state = ou.stationary_state(how, one.curvature[places], one.noise[places])
-    return places, ["largest curvature", "smallest curvature"], SIGMAS * np.sqrt(state["position_variance"].values)
+    return places, names[: len(places)], SIGMAS * np.sqrt(state["position_variance"].values)
 
 
 def relaxed(study: LimitingDynamics) -> xr.Dataset:

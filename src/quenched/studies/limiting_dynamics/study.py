@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import xarray as xr
 
-from quenched.data import AbstractData, Digits, GaussianTeacher, Mnist
-from quenched.models import AbstractLossModel, TwoLayerNetwork
+from quenched.data import AbstractData, Cifar10, Digits, GaussianTeacher, Mnist
+from quenched.models import AbstractLossModel, ConvolutionalNetwork, TwoLayerNetwork
 from quenched.numerics import checks
 from quenched.studies.base import Study
 from quenched.studies.claims import Claim
@@ -117,7 +117,22 @@ class LimitingDynamics(Study):
             network_momenta=(0.8, 0.9, 0.95, 0.99),
             network_steps=10_000,
         )
-        return {"quick": cls(), "map": cls(plane_chains=0, spectra=(), network=None), "paper": large}
+        # pixels as they are: the mean image is a direction of large curvature, in which the paper's learning rate oscillates
+        images = cls(data=Cifar10(), small_lr=1e-5, batch_size=500, chains=16, settle=0, plane_chains=0, spectra=(), network=None)
+        convolutional = cls(
+            plane_chains=0,
+            spectra=(),
+            network=ConvolutionalNetwork(data=Mnist(train=2048, test=512), channels=(4, 8)),
+            network_training=20_000,
+            network_chains=8,
+        )
+        return {
+            "quick": cls(),
+            "map": cls(plane_chains=0, spectra=(), network=None),
+            "cifar10": images,
+            "convolutional": convolutional,
+            "paper": large,
+        }
 
     def theory(self, seed: int, progress: bool) -> xr.DataTree:
         parts = {"epochs": regression.epochs(self), "relaxation": regression.relaxed(self)}
