@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quenched import data, dynamics, instruments, losses, models, observables, plot, records, studies, theory
+    from quenched import classifiers, data, dynamics, instruments, losses, models, observables, plot, records, studies, theory
     from quenched.dynamics.simulate import simulate
     from quenched.instruments.diagnose import diagnose
     from quenched.lab.gather import open_store as open  # noqa: F401
@@ -23,7 +23,19 @@ if TYPE_CHECKING:
     from quenched.theory.limits import continuous_limit, solve_to_error
     from quenched.theory.solve import solve
 
-_ROOMS = ("data", "dynamics", "instruments", "losses", "models", "observables", "plot", "records", "studies", "theory")
+_ROOMS = (
+    "classifiers",
+    "data",
+    "dynamics",
+    "instruments",
+    "losses",
+    "models",
+    "observables",
+    "plot",
+    "records",
+    "studies",
+    "theory",
+)
 _FUNCTIONS = {
     "simulate": "quenched.dynamics.simulate",
     "solve": "quenched.theory.solve",
@@ -45,6 +57,7 @@ _NAMED_IN_FILES = ("data", "dynamics", "losses", "models", "observables", "theor
 
 # without `open`: a star import must not take Python's own away
 __all__ = [
+    "classifiers",
     "continuous_limit",
     "data",
     "diagnose",
