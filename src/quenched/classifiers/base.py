@@ -118,7 +118,8 @@ class AbstractPrototypeClassifier(ClassifierMixin, BaseEstimator):
         return validate_data(self, X, dtype="numeric", reset=False)
 
     def _hidden(self, X: np.ndarray) -> Float[np.ndarray, "n units"]:
-        return self._spins(X) @ self.weights_.T + self.biases_
+        # divided last, so that the integer scores of "sign" tie exactly
+        return (self._spins(X) @ self.weights_.T + self.biases_) / X.shape[1]
 
     def _spins(self, X: np.ndarray) -> Spins:
         if self.threshold is not None:

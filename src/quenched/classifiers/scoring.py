@@ -14,7 +14,7 @@ Layer = tuple[Float[np.ndarray, "units N"], Float[np.ndarray, " units"]]
 
 
 def hidden_layer(scoring: str, prototypes: Float[np.ndarray, "units N"], mean: Float[np.ndarray, " N"]) -> Layer:
-    """Weights A and biases b of the hidden units: the activity of unit k on the image x (N pixels +-1) is s_k = A_k.x + b_k.
+    """Weights A and biases b of the hidden units: the activity of unit k on the image x is s_k = (A_k.x + b_k)/N, pixels +-1.
 
     With W_k the prototype of unit k (the mean of the examples that it stores) and mu the mean over all training examples:
 
@@ -27,18 +27,17 @@ def hidden_layer(scoring: str, prototypes: Float[np.ndarray, "units N"], mean: F
     Scores are of order 1 at every N. Raises ``ParameterError`` for another name, and for ``cosine`` with W = 0.
     """
     one_of("scoring", scoring, SCORINGS)
-    pixels = prototypes.shape[1]
     squared = np.sum(prototypes**2, axis=1)
     bias = np.zeros(len(prototypes))
     if scoring == "overlap":
-        return prototypes / pixels, bias
+        return prototypes, bias
     if scoring == "centred":
-        weights = (prototypes - mean) / pixels
+        weights = prototypes - mean
         return weights, -weights @ mean
     if scoring == "euclid":
-        return 2 * prototypes / pixels, -squared / pixels
+        return 2 * prototypes, -squared
     if scoring == "sign":
-        return np.sign(prototypes) / pixels, bias
+        return np.sign(prototypes), bias
     if not np.all(squared > 0):
         raise ParameterError(f"scoring='cosine' must have prototypes other than zero, got |W| = 0 in unit {squared.argmin()}")
-    return prototypes / np.sqrt(squared * pixels)[:, None], bias
+    return prototypes * np.sqrt(prototypes.shape[1] / squared)[:, None], bias
