@@ -17,7 +17,7 @@ from quenched.classifiers.scoring import hidden_layer
 from quenched.numerics import checks
 from quenched.records.labels import LABELS, Label, register_label
 
-register_label("prototype", Label("mean of the examples of a hidden unit", "W", dims=("unit", "pixel")))
+register_label("prototype", Label("weights of a hidden unit", "W", dims=("unit", "pixel")))
 
 CHUNK = 4096
 """Images whose hidden activity is in memory at once."""
