@@ -13,11 +13,14 @@ from quenched.observables.minimum_pair import minimum, minimum_pair
 from quenched.observables.shift_basins import shift_curvature_by_basin
 from quenched.observables.shift_curvature import shift_curvature
 from quenched.observables.shift_moments import ShiftMoments, shift_curvature_from_moments
+from quenched.observables.spins import EdwardsAnderson, time_averages
 from quenched.observables.statistics import compare, mean_error
+from quenched.observables.ultrametricity import ordered_overlaps, ultrametricity
 from quenched.observables.wells import arrival_rate, contrast_rate, population_rate
 
 __all__ = [
     "AbstractAccumulator",
+    "EdwardsAnderson",
     "FrozenOverlap",
     "LossOnData",
     "MeanSquareDisplacement",
@@ -46,6 +49,7 @@ __all__ = [
     "minimum",
     "minimum_pair",
     "noise_along",
+    "ordered_overlaps",
     "population_rate",
     "replica_distance",
     "shift_curvature",
@@ -53,5 +57,7 @@ __all__ = [
     "shift_curvature_from_moments",
     "spectral_density",
     "statistics",
+    "time_averages",
     "top_eigenpairs",
+    "ultrametricity",
 ]
