@@ -16,7 +16,6 @@ from quenched.observables.shift_moments import ShiftMoments, shift_curvature_fro
 from quenched.observables.spins import EdwardsAnderson, time_averages
 from quenched.observables.statistics import compare, mean_error
 from quenched.observables.ultrametricity import ordered_overlaps, ultrametricity
-from quenched.observables.ultrametricity import ordered_overlaps, ultrametricity
 from quenched.observables.wells import arrival_rate, contrast_rate, population_rate
 
 __all__ = [
@@ -51,7 +50,6 @@ __all__ = [
     "minimum_pair",
     "noise_along",
     "ordered_overlaps",
-    "ordered_overlaps",
     "population_rate",
     "replica_distance",
     "shift_curvature",
@@ -61,6 +59,5 @@ __all__ = [
     "statistics",
     "time_averages",
     "top_eigenpairs",
-    "ultrametricity",
     "ultrametricity",
 ]
