@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from quenched.numerics.checks import ParameterError
-from quenched.plot.style import COLOURS, Axes, Figure, axis_label, colour, style
+from quenched.plot.style import COLOURS, Axes, Figure, axis_label, colour, panels, style
 
-STRIP, TREE, BAR = 0.035, 0.2, 0.035
-"""Parts of the height or width of an overlap map that its neighbours take."""
+MAP, TREE, BAR, GAP = 4.9, 1.15, 0.22, 0.12
+"""Inches of an overlap map: side of the map, height of the tree, width of the strip and of the colour bar, space between."""
+
+LEFT, RIGHT, BOTTOM, TOP, LEGEND = 0.85, 0.85, 0.7, 0.35, 0.62
+"""Inches of its margins; LEGEND is what ten classes need below."""
 
 CELL, ROW = 0.62, 5
 """Inches of a small image; images in a row where every class has only one."""
@@ -32,12 +36,10 @@ def overlap_map(ds: xr.Dataset, limits: tuple[float, float] | None = None) -> Fi
     classes = list(dict.fromkeys(np.sort(ds["label"].values).tolist())) if "label" in ds.coords else []
     if len(classes) > 20:
         raise ParameterError(f"label must have at most 20 classes to tell their colours apart, got {len(classes)}")
+    left, bottom = LEFT + (BAR + GAP) * bool(classes), BOTTOM + LEGEND * -(-len(classes) // 10)
     with style():
-        figure = _figure(7.4 if classes else 6.8, 7.2 if classes else 6.9)
-        columns = [STRIP, 1, BAR] if classes else [1, BAR]
-        grid = figure.add_gridspec(2, len(columns), width_ratios=columns, height_ratios=[TREE, 1])
-        place = len(columns) - 2
-        tree, ax = figure.add_subplot(grid[0, place]), figure.add_subplot(grid[1, place])
+        figure, add = _sheet(left + MAP + GAP + BAR + RIGHT, bottom + MAP + GAP + TREE + TOP)
+        ax = add(left, bottom, MAP, MAP)
         overlap = ds["sample_overlap"]
         low, high = limits if limits is not None else _range(overlap.values)
         image = ax.imshow(
@@ -45,14 +47,14 @@ def overlap_map(ds: xr.Dataset, limits: tuple[float, float] | None = None) -> Fi
         )
         ax.set_xlabel("image, in the order of the leaves")
         ax.spines[["top", "right"]].set_visible(True)
-        ax.tick_params(labelleft=not classes, left=not classes)
-        bar = figure.colorbar(image, cax=figure.add_subplot(grid[1, -1]))
-        bar.set_label(axis_label(overlap))
-        _draw_tree(tree, ds)
+        figure.colorbar(image, cax=add(left + MAP + GAP, bottom, BAR, MAP)).set_label(axis_label(overlap))
+        _draw_tree(add(left, bottom + MAP + GAP, MAP, TREE), ds)
+        side = ax
         if classes:
-            _draw_strip(figure, figure.add_subplot(grid[1, 0]), ds["label"], classes)
-        else:
-            ax.set_ylabel("image, in the order of the leaves")
+            ax.tick_params(labelleft=False, left=False)
+            side = add(LEFT, bottom, BAR, MAP)
+            _draw_strip(side, ds["label"], classes)
+        side.set_ylabel("image, in the order of the leaves")
         return figure
 
 
@@ -74,50 +76,61 @@ def prototypes(ds: xr.Dataset, shape: tuple[int, int] | None = None, *, columns:
     if shape[0] * shape[1] != pixels:
         raise ParameterError(f"shape must hold {pixels} pixels, got {shape}")
     images, names = weights.values.reshape(-1, *shape), weights["label"].values
-    rows = [images[names == c] for c in np.unique(names)]
+    classes = np.unique(names)
+    rows = [images[names == c] for c in classes]
     most = max(len(row) for row in rows)
+    width = min(ROW, len(rows)) if most == 1 else min(columns or 12, most)
+    if most == 1:
+        # one image of each class: a table of images, each with its class
+        cells = {divmod(k, width): row[0] for k, row in enumerate(rows)}
+        titles = {divmod(k, width): str(c) for k, c in enumerate(classes)}
+    else:
+        cells = {(r, k): image for r, row in enumerate(rows) for k, image in enumerate(row[:width])}
+        titles = {(r, 0): str(c) for r, c in enumerate(classes)}
+    return _mosaic(weights, cells, titles, width)
+
+
+Cell = tuple[int, int]
+
+
+def _mosaic(weights: xr.DataArray, cells: dict[Cell, np.ndarray], titles: dict[Cell, str], width: int) -> Figure:
+    """One picture of all cells (row, column), some with a title at their left: as many axes would take seconds."""
+    count = 1 + max(row for row, _ in cells)
+    high, wide = next(iter(cells.values())).shape
+    # titles need room in every column that has one
+    left = [wide // 3 if any(column == k for _, column in titles) else max(1, wide // 14) for k in range(width)]
+    x = np.cumsum([n + wide for n in left]) - wide
+    y = np.arange(count) * (high + max(1, high // 14))
+    canvas = np.full((y[-1] + high, x[-1] + wide), np.nan)
+    for (row, column), image in cells.items():
+        canvas[y[row] : y[row] + high, x[column] : x[column] + wide] = image
+    scale = (CELL if max(width, count) > ROW else 2 * CELL) / max(high, wide)
     with style():
-        if most == 1:
-            # one image of each class: a table of images, the class at the side of each
-            return _grid(weights, rows, [str(c) for c in np.unique(names)], (-(-len(rows) // ROW), min(ROW, len(rows))))
-        width = min(columns or 12, most)
-        blank = np.full(shape, np.nan)
-        cells = [row[k : k + 1] if k < len(row) else blank[None] for row in rows for k in range(width)]
-        titles = [str(c) if k == 0 else "" for c in np.unique(names) for k in range(width)]
-        return _grid(weights, cells, titles, (len(rows), width))
+        figure, (ax,) = panels(1, 1, scale * canvas.shape[1] + 1.9, max(scale * canvas.shape[0] + 0.3, 3.2))
+        shown = ax.imshow(canvas, cmap="gray", vmin=-1, vmax=1, interpolation="none")
+        for (row, column), title in titles.items():
+            ax.text(x[column] - 0.1 * wide, y[row] + (high - 1) / 2, title, ha="right", va="center")
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.spines[:].set_visible(False)
+        ax.set_ylabel(axis_label(weights["label"]))
+        bar = figure.colorbar(shown, ax=ax, shrink=0.9, aspect=25, ticks=[-1, 0, 1])
+        bar.set_label(axis_label(weights))
+        return figure
 
 
-def _grid(weights: xr.DataArray, cells: list[np.ndarray], titles: list[str], size: tuple[int, int]) -> Figure:
-    """Images (1, height, width), one per cell, NaN for an empty one, with a title at the left of each."""
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    rows, columns = size
-    cell = CELL if max(columns, rows) > ROW else 2 * CELL
-    figure = _figure(cell * columns * (1.25 if all(titles) else 1) + 1.9, max(cell * rows + 0.5, 3.2))
-    axes = figure.subplots(rows, columns, squeeze=False)
-    scale = Normalize(-1, 1)
-    for ax in axes.flat:
-        ax.set_axis_off()
-    for ax, image, title in zip(axes.flat, cells, titles, strict=False):
-        if not np.isnan(image).any():
-            ax.imshow(image[0], cmap="gray", norm=scale, interpolation="none")
-        ax.text(-0.08, 0.5, title, transform=ax.transAxes, ha="right", va="center")
-    bar = figure.colorbar(ScalarMappable(scale, "gray"), ax=axes, shrink=0.9, aspect=25, ticks=[-1, 0, 1])
-    bar.set_label(axis_label(weights))
-    figure.supylabel(axis_label(weights["label"]), fontsize=14)
-    return figure
-
-
-def _figure(width: float, height: float, between: float = 0.02) -> Figure:
-    """A figure with this part of it left free between axes."""
+def _sheet(width: float, height: float) -> tuple[Figure, Callable[[float, float, float, float], Axes]]:
+    """A figure, and what adds axes to it, both in inches: a layout by constraints differs in the last digit from run to run."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(wspace=between, hspace=between))
+    figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
-    return figure
+
+    def add(x: float, y: float, w: float, h: float) -> Axes:
+        return figure.add_axes((x / width, y / height, w / width, h / height))
+
+    return figure, add
 
 
 def _range(overlap: np.ndarray) -> tuple[float, float]:
@@ -139,7 +152,7 @@ def _draw_tree(ax: Axes, ds: xr.Dataset) -> None:
     from matplotlib.collections import LineCollection
 
     # a line per leaf: thinner than the space between leaves, which have about 350 points
-    ax.add_collection(LineCollection(brackets, colors="0.25", linewidths=min(1.2, 150 / count)))
+    ax.add_collection(LineCollection(brackets, colors="0.25", linewidths=min(1.2, 150 / count), clip_on=False))
     ax.set_xlim(-0.5, count - 0.5)
     ax.set_ylim(0, 1.05 * height.max())
     ax.set_xticks([])
@@ -151,7 +164,8 @@ def _draw_tree(ax: Axes, ds: xr.Dataset) -> None:
     ax.set_title(axis_label(ds["link_height"]), loc="left", fontsize=12)
 
 
-def _draw_strip(figure: Figure, ax: Axes, label: xr.DataArray, classes: list[Any]) -> None:
+def _draw_strip(ax: Axes, label: xr.DataArray, classes: list[Any]) -> None:
+    """The class of each image as a colour, and the legend at the foot of the figure."""
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
 
@@ -159,12 +173,15 @@ def _draw_strip(figure: Figure, ax: Axes, label: xr.DataArray, classes: list[Any
     numbers = np.array([classes.index(value) for value in label.values.tolist()])[:, None]
     ax.imshow(numbers, cmap=ListedColormap(shades), vmin=-0.5, vmax=len(classes) - 0.5, aspect="auto", interpolation="none")
     ax.set_xticks([])
-    ax.set_ylabel("image, in the order of the leaves")
     entries = [Patch(color=shade, label=str(c)) for shade, c in zip(shades, classes, strict=True)]
-    figure.legend(
-        handles=entries, title=axis_label(label), ncols=min(10, len(classes)), loc="outside lower center", columnspacing=1.0,
+    ax.figure.legend(
+        handles=entries,
+        title=axis_label(label),
+        ncols=min(10, len(classes)),
+        loc="lower center",
+        columnspacing=1.0,
         handlelength=1.0,
-    )  # fmt: skip
+    )
 
 
 def _shades(count: int) -> list[Any]:
