@@ -25,7 +25,9 @@ SECTIONS = {
     "benchmarks.curvature": ("A user's network: curvature and displacement against PyTorch", 1),
     "benchmarks.diagnose": ("A user's network: memory of diagnose", None),
     "benchmarks.fokker_planck": ("The Fokker-Planck equation against py-pde", 1),
+    "benchmarks.spins": ("Spin models: sequential sweeps and block Gibbs against loops in NumPy and Numba", 1),
     "benchmarks.lab": ("Sweeps: the cost of a point beside its physics, and what a second worker brings", None),
+    "benchmarks.hebbian": ("Digits: the replica hidden layer against a Boltzmann machine with logistic regression", 1),
 }
 """Module: title, and the number of cores it may use (None: all)."""
 
