@@ -31,6 +31,10 @@ class ConvergenceError(QuenchedError, ArithmeticError):
     """An iteration did not reach its tolerance; gives the residual."""
 
 
+class NoSolutionError(QuenchedError, ArithmeticError):
+    """Closed equations have no admissible solution at the given parameters: a state that does not exist there."""
+
+
 def _fail(name: str, rule: str, value: Any) -> None:
     raise ParameterError(f"{name} must {rule}, got {value!r}")
 

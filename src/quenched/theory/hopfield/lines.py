@@ -1,0 +1,75 @@
+"""Lines of the phase diagram of retrieval: spinodal, first-order transition, instability of replica symmetry."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from scipy.optimize import brentq
+
+from quenched.numerics import checks
+from quenched.theory.hopfield.equilibrium import free_energy, replicon
+from quenched.theory.hopfield.glass import spin_glass
+from quenched.theory.hopfield.law import PatternLaw
+from quenched.theory.hopfield.retrieval import LOWEST_TEMPERATURE, branch, critical, retrieval, state_at
+from quenched.theory.saddle_point import equal_free_energy, maximum
+
+
+class CriticalLoad(NamedTuple):
+    """The largest ``load`` of retrieval and the ``overlap`` m there."""
+
+    load: float
+    overlap: float
+
+
+def critical_load(law: PatternLaw, temperature: float | int = 0.0) -> CriticalLoad:
+    """The largest load at which the archetype can be retrieved, as a metastable state at least (spinodal), and m there.
+
+    0.13790557 at T = 0 for the classic model. ``temperature`` (default 0) in units Gamma = R. Raises ``NoSolutionError`` for
+    T >= 1, and where no load has the state. Source: arXiv:2109.00454; Amit, Gutfreund, Sompolinsky (1987).
+    """
+    found = critical(law, float(temperature))
+    return CriticalLoad(found.load, found.m)
+
+
+def first_order_load(law: PatternLaw, temperature: float | int = 0.0) -> float:
+    """The load below which retrieval is the global minimum: its free energy equals that of the spin glass (or paramagnet).
+
+    0.051854 at T = 0 for the classic model. Arguments and errors as ``critical_load``.
+    """
+    temperature = float(temperature)
+    curve = branch(law, temperature)
+    top = maximum(curve).y
+    # where the load is as good as 0 retrieval is the only state
+    last = curve.places[(curve.places > top) & (curve.levels > 1e-7)][-1]
+
+    def difference(place: float) -> float:
+        state = state_at(law, place, temperature)
+        return free_energy(law, state) - free_energy(law, spin_glass(law, state.load, temperature))
+
+    crossing = equal_free_energy(difference, top, float(last), "the place on the branch")
+    return state_at(law, crossing, temperature).load
+
+
+def instability_temperature(load: float | int, law: PatternLaw) -> float:
+    """The temperature (units Gamma = R) below which the retrieval state breaks replica symmetry (de Almeida-Thouless line).
+
+    load beta^2 g(C) E sech^4(beta h) = 1. At small load it is sqrt(8 load/(9 pi)) exp(-1/(2 load)) for the classic model, out
+    of reach of any thermal average: below T = 0.002 it is (2/3) load g(C) C with C of T = 0, exact to relative order T. Raises
+    ``NoSolutionError`` above the critical load at T = 0, ``ParameterError`` for load <= 0. Source: Amit, Gutfreund, Sompolinsky
+    (1987).
+    """
+    checks.positive("load", load)
+    frozen = retrieval(law, float(load), 0.0)
+    limit = float(2 / 3 * load * law.noise(frozen.susceptibility) * frozen.susceptibility)
+    if limit < 2 * LOWEST_TEMPERATURE:
+        return limit
+
+    def excess(temperature: float) -> float:
+        return replicon(law, retrieval(law, float(load), temperature))
+
+    low, high = 0.9 * limit, 1.1 * limit
+    while excess(low) > 0:
+        low *= 0.9
+    while excess(high) < 0:
+        high *= 1.1
+    return float(brentq(excess, low, high, xtol=1e-9, rtol=1e-8))
