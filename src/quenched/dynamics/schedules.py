@@ -1,4 +1,4 @@
-"""Learning-rate schedules: components that give the learning rate of a step."""
+"""Schedules: components that give the learning rate, or the temperature, of a step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ Rate = Real | Float[Array, "..."] | np.ndarray
 
 
 class AbstractSchedule(eqx.Module):
-    """lr(step) > 0; written with operations that work on NumPy and JAX arrays alike."""
+    """lr(step) > 0, or another positive number in its place, such as a temperature.
+
+    Written with operations that work on NumPy and JAX arrays alike.
+    """
 
     @abc.abstractmethod
     def __call__(self, step: Step) -> Rate:

@@ -20,6 +20,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Int8, PRNGKeyArray, UInt32
 
 from quenched.dynamics.base import AbstractDynamics
+from quenched.dynamics.schedules import AbstractSchedule, rate_at
 from quenched.dynamics.stops import AbstractStop
 from quenched.models.base import AbstractModel, Disorder, Weights
 from quenched.models.spins import AbstractCouplingModel, AbstractSpinModel
@@ -49,6 +50,10 @@ class SweepState(eqx.Module):
     count: Int[Array, ""]
 
 
+def _number_or_schedule(value: Any) -> Any:
+    return value if isinstance(value, AbstractSchedule) else float(value)
+
+
 @public
 class Glauber(AbstractDynamics):
     """Sequential heat bath at temperature T: a step is a sweep, in which every spin meets its field once, in random order.
@@ -57,16 +62,18 @@ class Glauber(AbstractDynamics):
     exp(-H/T). The order is a new random permutation in every sweep, which the replicas of a disorder sample share: the fields
     of a block of sites are one matrix product for all replicas, and the order inside a block is obeyed by repeating the block
     until nothing changes any more, which is exactly what spins visited one after the other do (a lower triangular system has
-    one solution). Cost of a sweep: N^2 per replica. Time is measured in sweeps.
+    one solution). Cost of a sweep: N^2 per replica. Time is measured in sweeps. ``temperature`` may be a schedule of the sweep's
+    number, to cool or to heat.
 
     ``SingleFlipStable`` stops a run at T = 0 when no spin would flip. Raises ``ParameterError`` for T < 0; refuses, by name, a
     model without a matrix of couplings.
     """
 
-    temperature: float = eqx.field(default=0.0, converter=float)
+    temperature: float | AbstractSchedule = eqx.field(default=0.0, converter=_number_or_schedule)
 
     def __check_init__(self) -> None:
-        checks.non_negative("temperature", self.temperature)
+        if not isinstance(self.temperature, AbstractSchedule):
+            checks.non_negative("temperature", self.temperature)
 
     def check(self, model: AbstractModel) -> None:
         if not isinstance(model, AbstractCouplingModel):
@@ -81,7 +88,8 @@ class Glauber(AbstractDynamics):
         couplings = model.couplings(disorder)
         n = couplings.shape[0]
         order = _common_order(n)(state.order, state.count)
-        spins = sweep(couplings, state.spins, thresholds(key, n, self.temperature, couplings.dtype), order)
+        temperature = rate_at(self.temperature, state.count)
+        spins = sweep(couplings, state.spins, thresholds(key, n, temperature, couplings.dtype), order)
         return SweepState(spins.astype(jnp.int8), state.order, state.count + 1)
 
     def weights(self, state: SweepState) -> Weights:

@@ -8,6 +8,7 @@ from quenched.observables.displacement import Projections, StepLength, log_space
 from quenched.observables.fdt import effective_temperature, fluctuation_response
 from quenched.observables.gradient_noise import alignment, noise_along
 from quenched.observables.line_scan import line_scan
+from quenched.observables.local_fields import field_histogram, gauged_fields
 from quenched.observables.loss_on_data import LossOnData
 from quenched.observables.minimum_pair import minimum, minimum_pair
 from quenched.observables.shift_basins import shift_curvature_by_basin
@@ -39,8 +40,10 @@ __all__ = [
     "curvature",
     "effective_temperature",
     "fdt",
+    "field_histogram",
     "fluctuation_response",
     "gaps",
+    "gauged_fields",
     "gradient_noise",
     "line_scan",
     "log_spaced",

@@ -6,6 +6,7 @@ from quenched.theory.hopfield.glass import spin_glass_temperature
 from quenched.theory.hopfield.law import PatternLaw
 from quenched.theory.hopfield.lines import CriticalLoad, critical_load, first_order_load, instability_temperature
 from quenched.theory.hopfield.local_fields import local_field_density
+from quenched.theory.hopfield.retrieval import LOWEST_TEMPERATURE
 from quenched.theory.hopfield.sample_size import (
     critical_entropy,
     critical_sample_constant,
@@ -15,6 +16,7 @@ from quenched.theory.hopfield.sample_size import (
 from quenched.theory.hopfield.signal import classifier_accuracy, mean_cosine, one_step_overlap, sign_overlap
 
 __all__ = [
+    "LOWEST_TEMPERATURE",
     "CriticalLoad",
     "PatternLaw",
     "classifier_accuracy",

@@ -29,18 +29,28 @@ def phase_diagram(
     law: PatternLaw,
     temperatures: Sequence[float] | Float[np.ndarray, " t"],
     loads: Sequence[float] | Float[np.ndarray, " a"],
+    *,
+    instability: bool = True,
 ) -> xr.Dataset:
     """Lines of the phase diagram: what each function of this room gives, at ``temperatures`` (units Gamma = R) and ``loads``.
 
     ``critical_load`` and ``first_order_load`` (temperature,), ``spin_glass_temperature`` and ``instability_temperature``
-    (load,); NaN where a line does not exist. Raises ``ParameterError`` for negative temperatures and loads.
+    (load,); NaN where a line does not exist, and all of the last one without ``instability``: it costs most. Raises
+    ``ParameterError`` for negative temperatures and loads.
     """
     temperatures, loads = np.asarray(temperatures, float), np.asarray(loads, float)
+
+    def unstable(load: float) -> float:
+        if not instability:
+            return float("nan")
+        # at load 0 nothing breaks
+        return instability_temperature(load, law) if load > 0 else 0.0
+
     variables: dict[str, Any] = {
         "critical_load": ("temperature", _line(lambda t: critical_load(law, t).load, temperatures)),
         "first_order_load": ("temperature", _line(lambda t: first_order_load(law, t), temperatures)),
         "spin_glass_temperature": ("load", _line(lambda a: spin_glass_temperature(a, law), loads)),
-        "instability_temperature": ("load", _line(lambda a: instability_temperature(a, law) if a > 0 else 0.0, loads)),
+        "instability_temperature": ("load", _line(unstable, loads)),
     }
     provenance = {"engine": "phase_diagram", "law": vars(law), "temperature": temperatures, "load": loads}
     return dataset(variables, {"temperature": ("temperature", temperatures), "load": ("load", loads)}, provenance)

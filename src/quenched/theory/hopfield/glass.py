@@ -25,12 +25,11 @@ def spin_glass_temperature(load: float | int, law: PatternLaw) -> float:
     def excess(temperature: float) -> float:
         return float(load * np.sum(counts * (values / (temperature - values)) ** 2)) - 1
 
-    low = 1 + np.sqrt(load)
     if len(values) == 1:
-        return float(low)
-    # every term is below its eigenvalue's own (sqrt(load mu) lambda/(T - lambda))^2 with lambda at most 1
-    high = 1 + np.sqrt(load * float(np.sum(counts * values**2)))
-    return float(brentq(excess, low, high, xtol=1e-14, rtol=1e-14))
+        return float(1 + np.sqrt(load))
+    # (T - 1)/sqrt(load) lies between the root of the largest eigenvalue alone, 1, and that of T - lambda replaced by T - 1
+    ends = np.array([1 - 1e-6, (1 + 1e-6) * np.sqrt(float(np.sum(counts * values**2)))])
+    return float(brentq(excess, *(1 + np.sqrt(load) * ends), xtol=1e-14, rtol=1e-14))
 
 
 def spin_glass(law: PatternLaw, load: float, temperature: float) -> State:

@@ -38,15 +38,15 @@ def first_order_load(law: PatternLaw, temperature: float | int = 0.0) -> float:
     """
     temperature = float(temperature)
     curve = branch(law, temperature)
-    top = maximum(curve).y
+    top = maximum(curve)
     # where the load is as good as 0 retrieval is the only state
-    last = curve.places[(curve.places > top) & (curve.levels > 1e-7)][-1]
+    last = curve.places[(curve.places > top.y) & (curve.levels > 1e-6 * top.level)][-1]
 
     def difference(place: float) -> float:
         state = state_at(law, place, temperature)
         return free_energy(law, state) - free_energy(law, spin_glass(law, state.load, temperature))
 
-    crossing = equal_free_energy(difference, top, float(last), "the place on the branch")
+    crossing = equal_free_energy(difference, top.y, float(last), "the place on the branch")
     return state_at(law, crossing, temperature).load
 
 
