@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import copy
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,13 @@ class AbstractPrototypeClassifier(ClassifierMixin, BaseEstimator):
         self._starts = np.cumsum([0, *(len(m) for m in means[:-1])])
         self.weights_, self.biases_ = hidden_layer(self.scoring, self.prototypes_, self.mean_)
         return self
+
+    def with_scoring(self, scoring: str) -> Any:
+        """A fitted copy with the same prototypes under another rule of the activity: no clustering is done again."""
+        check_is_fitted(self)
+        other = copy.copy(self).set_params(scoring=scoring)
+        other.weights_, other.biases_ = hidden_layer(scoring, self.prototypes_, self.mean_)
+        return other
 
     def hidden_activity(self, X: Any) -> Float[np.ndarray, "n units"]:
         """s of every hidden unit on every image, as ``scoring`` says; of order 1 at every N."""

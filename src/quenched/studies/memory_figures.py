@@ -45,7 +45,7 @@ def learning_curve(theory: xr.Dataset, experiment: xr.Dataset, name: str, ax: Ax
                     )
             critical = float(theory["critical_sample_size"].sel(rule=rule))
             ax.axvline(critical, color=colour(i), ls=":", lw=1.4, label=rf"$M_c={critical:.0f}$")
-        log_ticks(ax, theory["examples"].values)
+        log_ticks(ax, experiment["examples"].values)
         ax.set_xlabel(axis_label(theory["examples"]))
         ax.set_ylabel(LABELS[name])
 
