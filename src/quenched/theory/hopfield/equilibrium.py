@@ -55,7 +55,7 @@ def equilibrium(
     """
     checks.one_of("state", state, STATES)
     law = PatternLaw.of(model, average)
-    checks.non_negative("temperature", temperature)
+    checks.non_negative("temperature", float(temperature))
     # without normalisation the couplings, hence energies and temperatures, are R times those of this room
     unit = 1.0 if model.normalise else law.second_moment
     extra: dict[str, float] = {}

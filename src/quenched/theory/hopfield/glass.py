@@ -17,7 +17,7 @@ def spin_glass_temperature(load: float | int, law: PatternLaw) -> float:
     1 + sqrt(load) for the supervised rule, at any data-set entropy. Raises ``ParameterError`` for load < 0. Source:
     arXiv:2109.00454.
     """
-    checks.non_negative("load", load)
+    checks.non_negative("load", float(load))
     if load == 0:
         return 1.0
     values, counts = law.spectrum

@@ -65,13 +65,13 @@ class PatternLaw:
     def __post_init__(self) -> None:
         checks.one_of("average", self.average, AVERAGES)
         checks.one_of("rule", self.rule, hebbian.RULES)
-        checks.in_interval("quality", self.quality, 0.0, 1.0, closed="right")
+        checks.in_interval("quality", float(self.quality), 0.0, 1.0, closed="right")
         if self.average == "binomial":
             checks.integer_at_least("examples", self.examples, 1)  # type: ignore[arg-type]
         elif self.rule == "unsupervised":
-            checks.non_negative("examples - 1", self.examples - 1)
+            checks.non_negative("examples - 1", float(self.examples - 1))
         else:
-            checks.positive("examples", self.examples)
+            checks.positive("examples", float(self.examples))
 
     @classmethod
     def of(cls, model: Hopfield, average: str = "auto") -> PatternLaw:
@@ -85,7 +85,7 @@ class PatternLaw:
     @classmethod
     def supervised(cls, entropy: float | int) -> PatternLaw:
         """The Gaussian law of the supervised rule, which depends on r and M through the data-set ``entropy`` rho >= 0 only."""
-        checks.non_negative("entropy", entropy)
+        checks.non_negative("entropy", float(entropy))
         return cls(1 / entropy, 0.5**0.5, "supervised", "gaussian") if entropy else cls(1, 1.0, "supervised", "gaussian")
 
     @property
@@ -121,7 +121,7 @@ class PatternLaw:
 
     def chibar(self) -> Rule:
         """Values and weights of the example average (binomial)."""
-        agree, weights = binomial(int(self.examples), (1 + self.quality) / 2)
+        agree, weights = binomial(int(self.examples), (1 + float(self.quality)) / 2)
         return 2 * agree / self.examples - 1, weights
 
     def zero(self, y: Array) -> ZeroMoments:

@@ -58,7 +58,7 @@ def instability_temperature(load: float | int, law: PatternLaw) -> float:
     ``NoSolutionError`` above the critical load at T = 0, ``ParameterError`` for load <= 0. Source: Amit, Gutfreund, Sompolinsky
     (1987).
     """
-    checks.positive("load", load)
+    checks.positive("load", float(load))
     frozen = retrieval(law, float(load), 0.0)
     limit = float(2 / 3 * load * law.noise(frozen.susceptibility) * frozen.susceptibility)
     if limit < 2 * LOWEST_TEMPERATURE:

@@ -32,7 +32,7 @@ def critical_sample_size(
     Raises ``NoSolutionError`` where the archetypes themselves could not be stored at that load and temperature, and
     ``ParameterError`` for load <= 0, r outside (0, 1]. Source: arXiv:2109.00454.
     """
-    checks.positive("load", load)
+    checks.positive("load", float(load))
     checks.one_of("average", average, AVERAGES)
     temperature = float(temperature)
     most = critical_load(PatternLaw(), temperature).load
@@ -71,7 +71,7 @@ def critical_entropy(load: float | int) -> float:
 
     M_c = (1 - r^2)/(rho_c r^2). Raises ``ParameterError`` for a load outside (0, 0.1379). Source: arXiv:2203.01304.
     """
-    checks.in_interval("load", load, 0.0, _LARGEST_LOAD, closed="neither")
+    checks.in_interval("load", float(load), 0.0, _LARGEST_LOAD, closed="neither")
 
     def excess(log_entropy: float) -> float:
         return critical_load(PatternLaw.supervised(float(np.exp(log_entropy)))).load - load
@@ -88,7 +88,7 @@ def weak_example_load(kappa: float | int) -> float:
     max_y [erf(y)^2/(2 y^2)]/[(1 - C)^-2 + kappa], C = (2/sqrt(pi)) y exp(-y^2)/erf(y); 2/(pi kappa) for large kappa. Raises
     ``ParameterError`` for kappa < 0. Source: arXiv:2109.00454, its limit r -> 0.
     """
-    checks.non_negative("kappa", kappa)
+    checks.non_negative("kappa", float(kappa))
 
     def load(y: np.ndarray) -> np.ndarray:
         c = 2 / np.sqrt(np.pi) * y * np.exp(-(y**2)) / erf(y)
@@ -102,6 +102,6 @@ def critical_sample_constant(load: float | int) -> float:
 
     Raises ``ParameterError`` for a load outside (0, 0.1379).
     """
-    checks.in_interval("load", load, 0.0, _LARGEST_LOAD, closed="neither")
+    checks.in_interval("load", float(load), 0.0, _LARGEST_LOAD, closed="neither")
     high = 2 / (np.pi * load)
     return float(brentq(lambda kappa: weak_example_load(float(kappa)) - load, 0.0, high, xtol=1e-13))
