@@ -124,10 +124,18 @@ def sample(model: Hopfield, temperature: float, size: int, effort: Effort, seed:
 
 
 def along_sizes(model: Hopfield, temperature: float, sizes: Sequence[int], effort: Effort, seed: int) -> xr.Dataset:
-    """Means and standard errors of a point along ``size``, and extrapolated as the last entry, size infinity."""
+    """Means and standard errors of a point along ``size``, and extrapolated as the last entry, size infinity.
+
+    ``advantage`` is NaN where half of the networks left retrieval on the way.
+    """
     parts = []
     for size in sizes:
-        mean, error = mean_error(sample(model, temperature, size, effort, seed))
+        values = sample(model, temperature, size, effort, seed)
+        mean, error = mean_error(values)
+        # the free energy of a metastable state is that of the networks that are still in it
+        stayed = values["advantage"].dropna("disorder")
+        if 2 * stayed.size >= values["advantage"].size:
+            mean["advantage"], error["advantage"] = mean_error(stayed)
         parts.append(mean.merge(error.rename({name: f"{name}_error" for name in error.data_vars})))
     found = xr.concat(parts, xr.IndexVariable("size", np.asarray(sizes, np.float64)))
     return labelled(xr.concat([found, extrapolated(found)], "size"))
