@@ -111,6 +111,14 @@ def test_a_transition_may_be_arrays_or_a_dataset(as_dataset: bool) -> None:
     assert ax.get_xlim()[1] < 4.3
 
 
+def test_several_lines_have_their_labels_and_looks() -> None:
+    lines = {"a sentence about one": ([1.0, 2.0], [0.1, 0.5]), "another": lambda x: 0.1 * x}
+    ax = qp.phase_diagram(sweep(), *NAMES, transition=lines)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(lines)
+    assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines}) == 2
+    assert ax.get_xlim()[1] < 4.3
+
+
 def test_both_signs_have_a_diverging_scale_and_limits_are_shared() -> None:
     mesh = qp.phase_diagram(sweep() - 1, *NAMES).collections[0]
     assert mesh.get_cmap().name == "RdBu_r"

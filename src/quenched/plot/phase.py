@@ -15,8 +15,11 @@ from quenched.observables.statistics import SAMPLE_DIMS, mean_error
 from quenched.plot.curves import draw_published
 from quenched.plot.style import Axes, axis_label, colour, new_axes, style
 
-Transition = tuple[Any, Any] | Callable[[Any], Any] | xr.Dataset | None
+Line = tuple[Any, Any] | Callable[[Any], Any] | xr.Dataset
 """A line y(x): two arrays (x, y), a function of the array x, or a Dataset with the variables or coordinates x and y."""
+
+Transition = Line | Mapping[str, Line] | None
+"""A line, or several by their labels."""
 
 _ABOVE: dict[str, Any] = {
     "loc": "lower left",
@@ -28,6 +31,7 @@ _ABOVE: dict[str, Any] = {
 }
 _ABSENT: dict[str, Any] = {"facecolor": "#e6e6e6", "edgecolor": "#b0b0b0", "hatch": "///", "linewidth": 0.0}
 _LINE_POINTS = 400
+_INK, _DASHES = (1, 0, 6, 3), ("-", "--", "-.", ":")
 _FEW = 8
 _ROUNDING = 1e-14
 _TILTED: dict[str, Any] = {"rotation": 20, "ha": "right", "rotation_mode": "anchor"}
@@ -56,8 +60,8 @@ def phase_diagram(
     (``is_logarithmic``); names and booleans stand beside each other.
 
     ``contours``: a number of levels, or the levels, drawn with their values. ``transition``: a line as arrays (x, y), a function
-    y(x) of an array, or a Dataset that has both. ``published``: label -> (x, y), open markers. ``limits``: ends of the colour
-    scale, for maps that are to be compared (None: those of the values).
+    y(x) of an array, or a Dataset that has both; several as label -> line. ``published``: label -> (x, y), open markers.
+    ``limits``: ends of the colour scale, for maps that are to be compared (None: those of the values).
 
     Returns the axes (``.figure`` is the figure). Raises ``ParameterError`` for a variable that is missing, has no values, or has
     further dimensions: select along them first.
@@ -88,11 +92,13 @@ def phase_diagram(
             _hatch(ax)
         if contours is not None:
             _contours(ax, across, upwards, values, contours)
-        if transition is not None:
-            _draw_transition(ax, transition, x, y, across)
+        lines = _by_label(transition)
+        for i, (label, line) in enumerate(lines.items()):
+            _draw_line(ax, line, x, y, across, {"label": label, "color": colour(_INK[i % 4]), "ls": _DASHES[i % 4]})
         _draw_published(ax, published)
-        if published or incomplete or transition is not None:
-            ax.legend(ncols=3, **_ABOVE)
+        if published or incomplete or lines:
+            # labels of several lines are sentences
+            ax.legend(ncols=1 if len(lines) > 1 else 3, **_ABOVE)
         return ax
 
 
@@ -251,29 +257,39 @@ def _contours(ax: Axes, x: Grid, y: Grid, values: Float[np.ndarray, "y x"], leve
         text.set_path_effects([withStroke(linewidth=1.2, foreground="white" if diverging else "#333333")])
 
 
-def _draw_transition(ax: Axes, transition: Transition, x: str, y: str, across: Grid) -> None:
+def _by_label(transition: Transition) -> dict[str, Line]:
+    """Lines by their labels; one line alone is "transition"."""
+    if transition is None:
+        return {}
+    # a Dataset is a mapping too
+    if isinstance(transition, Mapping) and not isinstance(transition, xr.Dataset):
+        return dict(transition)
+    return {"transition": transition}
+
+
+def _draw_line(ax: Axes, line: Line, x: str, y: str, across: Grid, look: dict[str, Any]) -> None:
+    """One line with a rim, for dark colours below; the view is left as it is."""
     from matplotlib.patheffects import withStroke
 
-    if isinstance(transition, xr.Dataset):
-        missing = [name for name in (x, y) if name not in transition]
+    if isinstance(line, xr.Dataset):
+        missing = [name for name in (x, y) if name not in line]
         if missing:
             raise checks.ParameterError(f"transition must have the variables {x!r} and {y!r}, it has no {', '.join(missing)}")
-        at, line = transition[x].values, transition[y].values
-    elif callable(transition):
+        at, values = line[x].values, line[y].values
+    elif callable(line):
         low, high = (float(end) for end in across.edges[[0, -1]])
         at = np.geomspace(low, high, _LINE_POINTS) if across.logarithmic else np.linspace(low, high, _LINE_POINTS)
-        line = transition(at)
-    elif transition is not None:
-        at, line = transition
+        values = line(at)
+    else:
+        at, values = line
     ax.plot(
         np.asarray(at, np.float64),
-        np.asarray(line, np.float64),
-        color=colour(1),
-        label="transition",
+        np.asarray(values, np.float64),
         zorder=3,
         path_effects=[withStroke(linewidth=4.2, foreground="white")],
         scalex=False,
         scaley=False,
+        **look,
     )
 
 

@@ -30,7 +30,8 @@ class Study:
 
     Field types say what an option accepts (a number, a tuple, an abstract component such as ``AbstractModel``); a string
     below a field is its help text. A subclass sets the class attributes and any of ``theory``, ``experiment``, ``figures``,
-    ``claims``, ``presets``, ``summary``. Numbers are converted to the type of their field, so that 2 and 2.0 are one point.
+    ``claims``, ``presets``, ``summary``, ``transitions``. Numbers are converted to the type of their field, so that 2 and 2.0
+    are one point.
     """
 
     name: ClassVar[str]
@@ -87,6 +88,14 @@ class Study:
         See ``studies.batches``.
         """
         return None
+
+    def transitions(self, x: str, y: str) -> Mapping[str, tuple[Any, Any]]:
+        """Lines between phases in the plane of two swept parameters, which the maps of a sweep's report show.
+
+        ``x`` and ``y`` are named by their dotted paths, as on the command line; label -> (values of x, values of y), with all
+        other parameters as they are. Default: none.
+        """
+        return {}
 
     def figures(self, tree: xr.DataTree) -> Mapping[str, Figure]:
         """Draw the outcome of ``run``, also one read from a file; keys are file names without ending. Default: none."""

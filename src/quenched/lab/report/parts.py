@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -20,9 +21,10 @@ from quenched.lab.report.sources import Run, Sweep
 from quenched.lab.report.spelling import clipped, spelled, values_in_words, with_error
 from quenched.lab.run import rebuild
 from quenched.lab.store import Failure
+from quenched.lab.substitution import with_values
 from quenched.lab.swept import flatten
 from quenched.numerics.checks import QuenchedError
-from quenched.records.description import UnknownClassError
+from quenched.records.description import UnknownClassError, build
 from quenched.records.identity import fingerprint
 from quenched.studies.base import Study
 
@@ -48,14 +50,14 @@ def run_part(run: Run, study: type[Study] | None, album: Album, consent: bool) -
     return part
 
 
-def sweep_part(sweep: Sweep, study: type[Study] | None, album: Album, room: int) -> Part:
+def sweep_part(sweep: Sweep, study: type[Study] | None, album: Album, room: int, consent: bool = False) -> Part:
     """What a page shows of a store: an interactive viewer, a figure per variable, the failed points."""
     part = Part("Sweep", sweep.path.name)
     ds = sweep.ds
     known = flatten(sweep.records[0]) if sweep.records else {}
     paths = [str(name) for name in ds.coords if str(name).removeprefix("parameters.") in known and ds[name].size > 1]
     part.viewer, missing = slices.viewer(ds, room)
-    part.pictures = maps.pictures(ds, album)
+    part.pictures = maps.pictures(ds, album, _lines(part, sweep, study, consent))
     if not slices.numbers(ds):
         part.notes.append("No point has a number in its summary: there is nothing to draw.")
     if missing:
@@ -73,6 +75,26 @@ def sweep_part(sweep: Sweep, study: type[Study] | None, album: Album, room: int)
     names = "".join(sorted(fingerprint(record) for record in sweep.records))
     part.provenance = [*_origin(sweep.records), ("points", finished), ("fingerprint of the set of points", _digest(names))]
     return part
+
+
+def _lines(part: Part, sweep: Sweep, study: type[Study] | None, consent: bool) -> maps.Lines:
+    """The study's transition lines; one that cannot give them is named once on the page, which shows its maps without."""
+    if study is None:
+        return maps.no_lines
+    cls = study
+
+    @functools.cache
+    def drawn(x: str, y: str, at: tuple[tuple[str, Any], ...]) -> Mapping[str, Any]:
+        try:
+            parameters = {name: build(value, consent=consent) for name, value in sweep.records[0]["parameters"].items()}
+            found = with_values(cls(**parameters), dict(at)).transitions(x, y)
+            return {maps.plain(label): maps.line(*ends) for label, ends in found.items()}
+        except Exception as error:  # a study's own lines may fail in any way; the maps must not go with them
+            words = clipped(f"{type(error).__name__}: {error}")
+            part.notes.append(f"No transition lines in the plane of {clipped(x)} and {clipped(y)}: {words}")
+            return {}
+
+    return lambda x, y, at: drawn(x, y, tuple(at.items()))
 
 
 def _draw(part: Part, run: Run, study: type[Study], album: Album, consent: bool) -> None:

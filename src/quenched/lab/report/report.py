@@ -57,7 +57,11 @@ def report(
         judge(content, name, study, claims, stored, listen)
         for source in own:
             listen(f"{name}: {source.path.name}")
-            one = run_part(source, study, album, consent) if isinstance(source, Run) else sweep_part(source, study, album, room)
+            one = (
+                run_part(source, study, album, consent)
+                if isinstance(source, Run)
+                else sweep_part(source, study, album, room, consent)
+            )
             content.parts.append(one)
         sections.append(content)
     heading = title or (sections[0].title or sections[0].name if len(sections) == 1 else f"{len(sections)} studies")
