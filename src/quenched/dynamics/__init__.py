@@ -5,7 +5,9 @@ from quenched.dynamics.base import AbstractDynamics
 from quenched.dynamics.batches import IID, AbstractBatches, Epochs, Fresh, Full, Persistent
 from quenched.dynamics.block_gibbs import BlockGibbs
 from quenched.dynamics.constraints import AbstractConstraint, Free, Spherical
+from quenched.dynamics.contrastive_divergence import ClampedLearning, ContrastiveDivergence
 from quenched.dynamics.gradient import Gradient
+from quenched.dynamics.log_partition import log_partition
 from quenched.dynamics.minibatches import AbstractMinibatch, GaussianBatch, Minibatch, Reshuffled
 from quenched.dynamics.response import PerturbationResponse
 from quenched.dynamics.sampling import AbstractSampling
@@ -26,6 +28,8 @@ __all__ = [
     "AbstractTransform",
     "Arrived",
     "BlockGibbs",
+    "ClampedLearning",
+    "ContrastiveDivergence",
     "Epochs",
     "ExponentialDecay",
     "Free",
@@ -47,4 +51,5 @@ __all__ = [
     "Reshuffled",
     "SingleFlipStable",
     "Spherical",
+    "log_partition",
 ]

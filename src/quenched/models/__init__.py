@@ -2,6 +2,7 @@
 
 from quenched.models.base import AbstractLossModel, AbstractModel
 from quenched.models.boltzmann import BoltzmannMachine
+from quenched.models.boltzmann_learning import BoltzmannLearning, clamped_weights
 from quenched.models.convolutional import ConvolutionalNetwork
 from quenched.models.from_loss import FromLoss
 from quenched.models.gaussian import AbstractGaussianModel
@@ -31,6 +32,7 @@ __all__ = [
     "AbstractSpinModel",
     "AbstractStart",
     "AdditiveNoise",
+    "BoltzmannLearning",
     "BoltzmannMachine",
     "ConvolutionalNetwork",
     "DoubleWell",
@@ -49,4 +51,5 @@ __all__ = [
     "StructuredEnsemble",
     "TeacherStudent",
     "TwoLayerNetwork",
+    "clamped_weights",
 ]
