@@ -20,6 +20,9 @@ from quenched.theory.saddle_point import Curve, maximum, solve_level
 LOWEST_TEMPERATURE = 1e-3
 """Below, averages over tanh(h/T) would need more than 50,000 nodes; T = 0 has equations of its own."""
 
+# y of T = 0 at which a load is as good as 0
+_FAR = 1e6
+
 
 def check_temperature(temperature: float) -> None:
     """Require T = 0 or T >= 1e-3."""
@@ -34,7 +37,7 @@ def branch(law: PatternLaw, temperature: float) -> Curve:
     """The load along the branch, as a function of r a (T > 0) or r y (T = 0)."""
     check_temperature(temperature)
     if temperature == 0:
-        return Curve(lambda y: _zero_load(law, y / law.quality), np.geomspace(1e-3, 1e6, 800), "load")
+        return Curve(lambda y: _zero_load(law, y / law.quality), np.geomspace(1e-3, _FAR, 800), "load")
     if temperature >= 1:
         raise checks.NoSolutionError(f"no retrieval at any load at temperature {temperature:g} >= 1 (units Gamma = R)")
     # all of retrieval may lie within a few per cent of the end of the branch, where the load is 0
@@ -44,10 +47,13 @@ def branch(law: PatternLaw, temperature: float) -> Curve:
 
 def retrieval(law: PatternLaw, load: float, temperature: float) -> State:
     """The stable retrieval state. Raises ``NoSolutionError``, naming the critical load, where there is none."""
-    curve = branch(law, temperature)
-    if load == 0 and temperature > 0:
-        return state_at(law, float(curve.places[-1]), temperature)
-    return state_at(law, solve_level(curve, load), temperature)
+    if load > 0:
+        return state_at(law, solve_level(branch(law, temperature), load), temperature)
+    branch(law, temperature)  # refuses temperatures without retrieval
+    state = state_at(law, _FAR if temperature == 0 else law.quality * _noiseless(law, temperature), temperature)
+    if state.susceptibility >= 1:
+        raise checks.NoSolutionError("no retrieval state at load 0 and temperature 0: spins whose examples tie are free (C >= 1)")
+    return state
 
 
 def critical(law: PatternLaw, temperature: float) -> State:

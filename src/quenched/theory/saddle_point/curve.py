@@ -79,21 +79,22 @@ def maximum(curve: Curve) -> Top:
 
 
 def solve_level(curve: Curve, level: float) -> float:
-    """The place y to the right of the maximum at which the curve has ``level``: the stable state.
+    """The last place y, to the right of the maximum, at which the curve comes down to ``level``: the stable state.
 
-    Raises ``NoSolutionError``, naming the largest level, above it, and where the branch ends before it comes down to ``level``.
+    Where the curve has several maxima above the level there are several stable states, and this is the one furthest along the
+    branch. Raises ``NoSolutionError``, naming the largest level, above it, and where the branch ends before it comes down.
     """
     top = maximum(curve)
     if level > top.level:
         raise checks.NoSolutionError(f"no such state at {curve.name} {level:.8g}: it exists up to {top.level:.8g}")
-    y, levels = curve.places, curve.levels
-    right = y > top.y
-    below = np.flatnonzero(right & (levels <= level))
-    if not below.size:
+    # the maximum is a place too: it may rise above the level between two that do not
+    at = np.searchsorted(curve.places, top.y)
+    y, levels = np.insert(curve.places, at, top.y), np.insert(curve.levels, at, top.level)
+    down = np.flatnonzero((levels[:-1] >= level) & (levels[1:] <= level) & (y[:-1] >= top.y))
+    if not down.size:
         raise checks.NoSolutionError(f"the branch ends above {curve.name} {level:.8g}, at y = {y[-1]:g}")
-    first = below[0]
-    low = max(top.y, y[first - 1])
-    return float(brentq(lambda place: curve.at(place) - level, low, y[first], xtol=1e-15, rtol=1e-14))
+    last = down[-1]
+    return float(brentq(lambda place: curve.at(place) - level, y[last], y[last + 1], xtol=1e-15, rtol=1e-14))
 
 
 def equal_free_energy(difference: Callable[[float], float], low: float, high: float, what: str) -> float:
