@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import xarray as xr
 
 from quenched.lab.report import equations, maps, slices, spelling
-from quenched.lab.report.parts import sweep_part
 from quenched.lab.report.pictures import Album
-from quenched.lab.report.sources import Sweep
 from quenched.plot import panels
 from tests.lab.report_pages import HOSTILE
-from tests.lab.sweep_toy import Toy
 
 
 def test_viewer_numbers_are_means_and_errors_over_seeds() -> None:
@@ -36,45 +30,6 @@ def test_labels_that_are_no_formulas_can_be_drawn(hostile: str) -> None:
     ds = xr.Dataset({"x": ("a", [1.0, 2.0], label)}, {"a": ("a", [hostile, f"{hostile} again"], label)})
     (picture,) = maps.pictures(ds, Album(room=1_000_000))
     assert picture.uri.startswith("data:image/svg+xml")
-
-
-class _Lined(Toy):
-    """A study with lines; their height tells the value at which a third parameter was held."""
-
-    asked: ClassVar[list[tuple[str, str, int]]] = []
-
-    def transitions(self, x: str, y: str) -> Mapping[str, Any]:
-        self.asked.append((x, y, self.limit))
-        if self.word == "broken":
-            raise ValueError("no such $ line")
-        return {"end $ of it": ([0.0, 2.0], [1, 3])}
-
-
-def _swept(word: str = "plain") -> Sweep:
-    study = _Lined(word=word)
-    values = np.arange(18.0).reshape(3, 3, 2)
-    ds = xr.Dataset({"m": (("x", "count", "limit"), values)}, {"x": [0.0, 1.0, 2.0], "count": [1, 2, 3], "limit": [5, 6]})
-    return Sweep(Path("store"), ds, [study.provenance(0)], [], [])
-
-
-def test_maps_have_the_lines_of_the_study_at_the_values_of_the_section() -> None:
-    _Lined.asked.clear()
-    part = sweep_part(_swept(), _Lined, Album(room=1_000_000), 10_000, consent=True)
-    assert _Lined.asked == [("x", "count", 5)]
-    assert len(part.pictures) == 1
-    assert part.notes == []
-
-
-def test_a_study_that_cannot_give_its_lines_costs_no_map() -> None:
-    part = sweep_part(_swept("broken"), _Lined, Album(room=1_000_000), 10_000, consent=True)
-    assert len(part.pictures) == 1
-    assert part.notes == ["No transition lines in the plane of x and count: ValueError: no such $ line"]
-
-
-@pytest.mark.parametrize("wrong", [([0.0, 1.0], [1.0]), ([[0.0]], [[1.0]]), (["a"], [1.0])])
-def test_a_line_is_two_arrays_of_numbers(wrong: Any) -> None:
-    with pytest.raises(ValueError, match=r"two arrays|could not convert"):
-        maps.line(*wrong)
 
 
 def test_what_would_turn_the_lines_of_a_page_is_shown_by_number() -> None:

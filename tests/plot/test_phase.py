@@ -112,11 +112,27 @@ def test_a_transition_may_be_arrays_or_a_dataset(as_dataset: bool) -> None:
 
 
 def test_several_lines_have_their_labels_and_looks() -> None:
-    lines = {"a sentence about one": ([1.0, 2.0], [0.1, 0.5]), "another": lambda x: 0.1 * x}
+    lines: dict[str, Any] = {"a sentence about one": ([1.0, 2.0], [0.1, 0.5]), "another": lambda x: 0.1 * x}
+    lines |= {"a third": xr.Dataset({"fraction": ("model.alpha", [0.1, 0.5])}, {"model.alpha": [1.0, 2.0]})}
+    lines |= {f"number {i}": ([0.0, 90.0], [1e-5, 10.0 + i]) for i in range(3)}
+    bare = qp.phase_diagram(sweep(), *NAMES)
     ax = qp.phase_diagram(sweep(), *NAMES, transition=lines)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == list(lines)
-    assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines}) == 2
-    assert ax.get_xlim()[1] < 4.3
+    # the legend tells them apart by their dashes too
+    looks = {(line.get_color(), str(line._unscaled_dash_pattern)) for line in ax.lines}
+    assert len(looks) == len(lines)
+    assert len({line.get_color() for line in ax.lines[:5]}) == 5
+    assert (ax.get_xlim(), ax.get_ylim()) == (bare.get_xlim(), bare.get_ylim())
+    ax.figure.canvas.draw()
+    assert ax.get_legend().get_window_extent().y0 >= ax.get_window_extent().y1
+
+
+def test_numbers_that_are_not_finite_break_a_line() -> None:
+    x, y = np.linspace(1, 3, 5), np.array([0.1, 0.1, np.nan, 0.2, 0.2])
+    ax = qp.phase_diagram(sweep(), *NAMES, transition={"broken": (x, y)})
+    pieces = ax.lines[0].get_path().cleaned(remove_nans=True)
+    assert [code for _, code in pieces.iter_segments()].count(pieces.MOVETO) == 2
+    assert qp.phase_diagram(sweep(), *NAMES, transition={}).get_legend() is None
 
 
 def test_both_signs_have_a_diverging_scale_and_limits_are_shared() -> None:

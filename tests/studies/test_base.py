@@ -48,6 +48,10 @@ def test_provenance_describes_the_study_completely() -> None:
     assert provenance["parameters"] == {"acceleration": 1.5, "steps": 2}
 
 
+def test_a_study_has_no_lines_between_phases_unless_it_says_so() -> None:
+    assert Parabola().transitions("acceleration", "steps") == {}
+
+
 def test_integers_in_float_fields_become_floats() -> None:
     study = Parabola(acceleration=2)
     assert isinstance(study.acceleration, float)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,8 @@ from jaxtyping import Float
 from quenched.numerics import checks
 from quenched.observables.statistics import SAMPLE_DIMS, mean_error
 from quenched.plot.curves import draw_published
-from quenched.plot.style import Axes, axis_label, colour, new_axes, style
-
-Line = tuple[Any, Any] | Callable[[Any], Any] | xr.Dataset
-"""A line y(x): two arrays (x, y), a function of the array x, or a Dataset with the variables or coordinates x and y."""
-
-Transition = Line | Mapping[str, Line] | None
-"""A line, or several by their labels."""
+from quenched.plot.style import Axes, axis_label, new_axes, style
+from quenched.plot.transitions import Transition, by_label, draw_lines
 
 _ABOVE: dict[str, Any] = {
     "loc": "lower left",
@@ -28,10 +23,12 @@ _ABOVE: dict[str, Any] = {
     "handlelength": 1.4,
     "handletextpad": 0.5,
     "columnspacing": 1.2,
+    "ncols": 3,
 }
+# labels of several lines are sentences, and a line is told by its dashes
+_SEVERAL: dict[str, Any] = {"ncols": 1, "handlelength": 2.8}
 _ABSENT: dict[str, Any] = {"facecolor": "#e6e6e6", "edgecolor": "#b0b0b0", "hatch": "///", "linewidth": 0.0}
 _LINE_POINTS = 400
-_INK, _DASHES = (1, 0, 6, 3), ("-", "--", "-.", ":")
 _FEW = 8
 _ROUNDING = 1e-14
 _TILTED: dict[str, Any] = {"rotation": 20, "ha": "right", "rotation_mode": "anchor"}
@@ -92,13 +89,11 @@ def phase_diagram(
             _hatch(ax)
         if contours is not None:
             _contours(ax, across, upwards, values, contours)
-        lines = _by_label(transition)
-        for i, (label, line) in enumerate(lines.items()):
-            _draw_line(ax, line, x, y, across, {"label": label, "color": colour(_INK[i % 4]), "ls": _DASHES[i % 4]})
+        lines = by_label(transition)
+        draw_lines(ax, lines, x, y, across.finely(_LINE_POINTS))
         _draw_published(ax, published)
         if published or incomplete or lines:
-            # labels of several lines are sentences
-            ax.legend(ncols=1 if len(lines) > 1 else 3, **_ABOVE)
+            ax.legend(**_ABOVE | (_SEVERAL if len(lines) > 1 else {}))
         return ax
 
 
@@ -170,6 +165,10 @@ class Grid:
     def sorted(self, values: np.ndarray, axis: int) -> np.ndarray:
         """An array in ascending order of this grid along one of its axes."""
         return np.take(values, self.order, axis)
+
+    def finely(self, count: int) -> Float[np.ndarray, " n"]:
+        """Positions from edge to edge, evenly along the axis."""
+        return (np.geomspace if self.logarithmic else np.linspace)(self.edges[0], self.edges[-1], count)
 
     def dress(self, ax: Axes, which: str) -> None:
         """Scale, limits and ticks of an axis ("x" or "y"): names at their places, numbers at round values."""
@@ -255,42 +254,6 @@ def _contours(ax: Axes, x: Grid, y: Grid, values: Float[np.ndarray, "y x"], leve
     for text in ax.clabel(lines, fontsize=10, fmt="%.3g"):
         # a rim, for the bright end of the colour scale
         text.set_path_effects([withStroke(linewidth=1.2, foreground="white" if diverging else "#333333")])
-
-
-def _by_label(transition: Transition) -> dict[str, Line]:
-    """Lines by their labels; one line alone is "transition"."""
-    if transition is None:
-        return {}
-    # a Dataset is a mapping too
-    if isinstance(transition, Mapping) and not isinstance(transition, xr.Dataset):
-        return dict(transition)
-    return {"transition": transition}
-
-
-def _draw_line(ax: Axes, line: Line, x: str, y: str, across: Grid, look: dict[str, Any]) -> None:
-    """One line with a rim, for dark colours below; the view is left as it is."""
-    from matplotlib.patheffects import withStroke
-
-    if isinstance(line, xr.Dataset):
-        missing = [name for name in (x, y) if name not in line]
-        if missing:
-            raise checks.ParameterError(f"transition must have the variables {x!r} and {y!r}, it has no {', '.join(missing)}")
-        at, values = line[x].values, line[y].values
-    elif callable(line):
-        low, high = (float(end) for end in across.edges[[0, -1]])
-        at = np.geomspace(low, high, _LINE_POINTS) if across.logarithmic else np.linspace(low, high, _LINE_POINTS)
-        values = line(at)
-    else:
-        at, values = line
-    ax.plot(
-        np.asarray(at, np.float64),
-        np.asarray(values, np.float64),
-        zorder=3,
-        path_effects=[withStroke(linewidth=4.2, foreground="white")],
-        scalex=False,
-        scaley=False,
-        **look,
-    )
 
 
 def _draw_published(ax: Axes, published: Mapping[str, Any] | None) -> None:

@@ -13,7 +13,7 @@ from quenched.lab.report.pictures import Album
 from quenched.lab.report.slices import axes, numbers
 from quenched.plot import compare, panels, phase_diagram
 from quenched.plot.phase import is_logarithmic, is_numeric, over_seeds
-from quenched.plot.style import axis_label
+from quenched.plot.style import Axes, axis_label, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SHOWN = {"theory": "theory", "experiment": "simulation"}
 _CURVES = 7
 _TICKS = 12
-
+_ROW = 0.25
 
 Lines = Callable[[str, str, Mapping[str, Any]], Mapping[str, Any]]
 """Lines in the plane of two swept parameters, at chosen values of the others: label -> (x, y)."""
@@ -42,7 +42,8 @@ def pictures(ds: xr.Dataset, album: Album, lines: Lines = no_lines) -> list[Pict
             section, words, at = _section(over_seeds(ds, name), dims)
             seeds = ds[name].sizes.get("seed", 1)
             caption = [words] * bool(words) + [f"mean over {seeds} seeds"] * (seeds > 1)
-            between = lines(dims[0], dims[1], at) if len(dims) > 1 else {}
+            plane = [dim for dim in dims[:2] if is_numeric(ds[dim])]
+            between = lines(plane[0], plane[1], at) if len(plane) == 2 else {}
             found.append(album.picture(name, draw(section, name, between), "; ".join(caption)))
     return [picture for picture in found if picture is not None]
 
@@ -158,4 +159,21 @@ def _maps(ds: xr.Dataset, name: str, x: str, y: str, lines: Mapping[str, Any] | 
         phase_diagram(one, name, x, y, ax, limits=limits, transition=lines)
         if len(found) > 1:
             ax.set_title(_SHOWN.get(engine, engine), loc="right", fontsize=12)
+    _say_once(figure, drawn)
     return figure
+
+
+def _say_once(figure: Figure, drawn: list[Axes]) -> None:
+    """One legend above all panels, with room of its own: beside each other it would cover titles, and say everything twice."""
+    shown: dict[str, Any] = {}
+    for ax in drawn:
+        handles, labels = ax.get_legend_handles_labels()
+        shown |= {str(text): handle for text, handle in zip(labels, handles, strict=True)}
+        legend = ax.get_legend()
+        if legend is not None:
+            legend.remove()
+    if shown:
+        columns = len(drawn)
+        figure.set_figheight(figure.get_figheight() + _ROW * -(-len(shown) // columns))
+        with style():
+            figure.legend(list(shown.values()), list(shown), loc="outside upper left", ncols=columns, handlelength=2.8)

@@ -21,8 +21,7 @@ from quenched.lab.report.sources import Run, Sweep
 from quenched.lab.report.spelling import clipped, spelled, values_in_words, with_error
 from quenched.lab.run import rebuild
 from quenched.lab.store import Failure
-from quenched.lab.substitution import with_values
-from quenched.lab.swept import flatten
+from quenched.lab.swept import flatten, grid
 from quenched.numerics.checks import QuenchedError
 from quenched.records.description import UnknownClassError, build
 from quenched.records.identity import fingerprint
@@ -79,28 +78,58 @@ def sweep_part(sweep: Sweep, study: type[Study] | None, album: Album, room: int,
 
 def _lines(part: Part, sweep: Sweep, study: type[Study] | None, consent: bool) -> maps.Lines:
     """The study's transition lines; one that cannot give them is named once on the page, which shows its maps without."""
-    if study is None:
+    if study is None or study.transitions is Study.transitions:
         return maps.no_lines
-    cls = study
+    cls, swept = study, _paths(sweep)
 
     @functools.cache
     def drawn(x: str, y: str, at: tuple[tuple[str, Any], ...]) -> Mapping[str, Any]:
         try:
-            parameters = {name: build(value, consent=consent) for name, value in sweep.records[0]["parameters"].items()}
-            found = with_values(cls(**parameters), dict(at)).transitions(x, y)
-            return {maps.plain(label): maps.line(*ends) for label, ends in found.items()}
+            found = _study_at(sweep, cls, dict(at), consent).transitions(x, y)
+            lines = {maps.plain(label): maps.line(*ends) for label, ends in found.items()}
         except Exception as error:  # a study's own lines may fail in any way; the maps must not go with them
             words = clipped(f"{type(error).__name__}: {error}")
             part.notes.append(f"No transition lines in the plane of {clipped(x)} and {clipped(y)}: {words}")
             return {}
+        if lines:
+            _compare_versions(part, sweep.records[0], cls, "transition lines")
+        return lines
 
-    return lambda x, y, at: drawn(x, y, tuple(at.items()))
+    def lines(x: str, y: str, at: Mapping[str, Any]) -> Mapping[str, Any]:
+        if x not in swept or y not in swept:  # a dimension of the variable's own
+            return {}
+        return drawn(swept[x], swept[y], tuple((swept[dim], value) for dim, value in at.items() if dim in swept))
+
+    return lines
+
+
+def _paths(sweep: Sweep) -> dict[str, str]:
+    """Paths of the parameters that differ, by their coordinates, which have a prefix where a file has a variable of that name."""
+    paths = grid([flatten(record) for record in sweep.records]).coords
+    return {name if (name := f"parameters.{path}") in sweep.ds.coords else path: path for path in paths}
+
+
+def _study_at(sweep: Sweep, study: type[Study], at: Mapping[str, Any], consent: bool) -> Study:
+    """The study of a point with these values: built from its record, since words of a file must not choose what is imported."""
+    record = next(record for record in sweep.records if _lies_at(flatten(record), at))
+    return study(**{name: build(value, consent=consent) for name, value in record["parameters"].items()})
+
+
+def _lies_at(point: Mapping[str, Any], at: Mapping[str, Any]) -> bool:
+    """Whether a point has the values of coordinates, where everything but numbers is a word, and nothing the empty word."""
+    found = {path: "" if point.get(path) is None else point[path] for path in at}
+    return all((str(found[path]) if isinstance(value, str) else found[path]) == value for path, value in at.items())
+
+
+def _compare_versions(part: Part, record: Mapping[str, Any], study: type[Study], what: str) -> None:
+    made, installed = record["study_version"], study.version
+    note = f"Made by version {made} of the study; the {what} are drawn by the installed version {installed}."
+    if made != installed and note not in part.notes:
+        part.notes.append(note)
 
 
 def _draw(part: Part, run: Run, study: type[Study], album: Album, consent: bool) -> None:
-    if run.record["study_version"] != study.version:
-        made, installed = run.record["study_version"], study.version
-        part.notes.append(f"Made by version {made} of the study; the figures are drawn by the installed version {installed}.")
+    _compare_versions(part, run.record, study, "figures")
     try:
         figures = rebuild(run.tree, consent=consent)[0].figures(run.tree)
     except UnknownClassError as error:
