@@ -67,7 +67,9 @@ class PatternLaw:
         checks.one_of("rule", self.rule, hebbian.RULES)
         checks.in_interval("quality", float(self.quality), 0.0, 1.0, closed="right")
         if self.average == "binomial":
-            checks.integer_at_least("examples", self.examples, 1)  # type: ignore[arg-type]
+            if not isinstance(self.examples, int):
+                raise checks.ParameterError(f"examples must be an integer >= 1 with average='binomial', got {self.examples!r}")
+            checks.integer_at_least("examples", self.examples, 1)
         elif self.rule == "unsupervised":
             checks.non_negative("examples - 1", float(self.examples - 1))
         else:

@@ -72,4 +72,4 @@ def instability_temperature(load: float | int, law: PatternLaw) -> float:
         low *= 0.9
     while excess(high) < 0:
         high *= 1.1
-    return float(brentq(excess, low, high, xtol=1e-9, rtol=1e-8))
+    return float(brentq(excess, low, high, xtol=1e-12, rtol=1e-10))
