@@ -11,7 +11,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quenched import classifiers, data, dynamics, instruments, losses, models, observables, plot, records, studies, theory
+    from quenched import (
+        classifiers,
+        data,
+        dynamics,
+        instruments,
+        losses,
+        models,
+        observables,
+        optimizers,
+        plot,
+        records,
+        studies,
+        theory,
+    )
     from quenched.dynamics.simulate import simulate
     from quenched.instruments.diagnose import diagnose
     from quenched.lab.gather import open_store as open  # noqa: F401
@@ -31,6 +44,7 @@ _ROOMS = (
     "losses",
     "models",
     "observables",
+    "optimizers",
     "plot",
     "records",
     "studies",
@@ -68,6 +82,7 @@ __all__ = [
     "losses",
     "models",
     "observables",
+    "optimizers",
     "plot",
     "records",
     "report",

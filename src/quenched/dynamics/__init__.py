@@ -6,6 +6,7 @@ from quenched.dynamics.batches import IID, AbstractBatches, Epochs, Fresh, Full,
 from quenched.dynamics.block_gibbs import BlockGibbs
 from quenched.dynamics.constraints import AbstractConstraint, Free, Spherical
 from quenched.dynamics.contrastive_divergence import ClampedLearning, ContrastiveDivergence
+from quenched.dynamics.energy_conserving import BBI, ECDSep, EnergyConserving
 from quenched.dynamics.gradient import Gradient
 from quenched.dynamics.log_partition import log_partition
 from quenched.dynamics.minibatches import AbstractMinibatch, GaussianBatch, Minibatch, Reshuffled
@@ -17,6 +18,7 @@ from quenched.dynamics.stops import AbstractStop, LossBelow
 from quenched.dynamics.transforms import AbstractTransform, Momentum, Optax, Plain
 
 __all__ = [
+    "BBI",
     "IID",
     "AbstractBatches",
     "AbstractConstraint",
@@ -30,6 +32,8 @@ __all__ = [
     "BlockGibbs",
     "ClampedLearning",
     "ContrastiveDivergence",
+    "ECDSep",
+    "EnergyConserving",
     "Epochs",
     "ExponentialDecay",
     "Free",
