@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         optimizers,
         plot,
         records,
+        sampling,
         studies,
         theory,
     )
@@ -47,6 +48,7 @@ _ROOMS = (
     "optimizers",
     "plot",
     "records",
+    "sampling",
     "studies",
     "theory",
 )
@@ -67,7 +69,7 @@ _FUNCTIONS = {
 _OTHER_NAMES = {"open": "open_store"}
 # what reads files resolves names in the table of public classes and imports nothing: the table has to be complete before
 _READERS = ("load", "open", "report")
-_NAMED_IN_FILES = ("data", "dynamics", "losses", "models", "observables", "theory")
+_NAMED_IN_FILES = ("data", "dynamics", "losses", "models", "observables", "sampling", "theory")
 
 # without `open`: a star import must not take Python's own away
 __all__ = [
@@ -86,6 +88,7 @@ __all__ = [
     "plot",
     "records",
     "report",
+    "sampling",
     "save",
     "simulate",
     "solve",
