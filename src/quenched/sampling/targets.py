@@ -109,6 +109,10 @@ class MixtureTarget(AbstractTarget):
     weights: tuple[float, ...] = eqx.field(converter=_numbers)
     means: tuple[tuple[float, ...], ...] = eqx.field(converter=_rows)
     variances: tuple[tuple[float, ...], ...] = eqx.field(converter=_rows)
+    dimension: int = eqx.field(init=False, static=True)
+
+    def __post_init__(self) -> None:
+        self.dimension = len(self.means[0]) if len(self.means) else 0
 
     def __check_init__(self) -> None:
         checks.integer_at_least("len(weights)", len(self.weights), 1)
@@ -122,10 +126,6 @@ class MixtureTarget(AbstractTarget):
             for mean, variance in zip(row, variance_row, strict=True):
                 checks.finite("means", mean)
                 checks.positive("variances", variance)
-
-    @property
-    def dimension(self) -> int:
-        return len(self.means[0])
 
     def log_density(self, x: Point) -> Scalar:
         means, variances = jnp.asarray(self.means, x.dtype), jnp.asarray(self.variances, x.dtype)
