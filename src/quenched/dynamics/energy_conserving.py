@@ -6,18 +6,19 @@ import abc
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from quenched.dynamics.base import AbstractDynamics
-from quenched.dynamics.batches import Full
-from quenched.dynamics.gradient import Gradient, GradientState
+from quenched.dynamics.batches import Fresh, Full
+from quenched.dynamics.gradient import Gradient, GradientState, own_keys
 from quenched.dynamics.sampling import AbstractSampling
-from quenched.dynamics.schedules import AbstractSchedule
+from quenched.dynamics.schedules import AbstractSchedule, rate_at
 from quenched.dynamics.transforms import AbstractTransform
-from quenched.models.base import AbstractLossModel, AbstractModel, Disorder, Weights
+from quenched.models.base import AbstractLossModel, AbstractModel, Disorder, Weights, squared_norm
 from quenched.numerics import checks
 from quenched.numerics.precision import Real
 from quenched.optimizers import bbi, ecd_sep
@@ -113,46 +114,48 @@ class EnergyConserving(AbstractDynamics):
     Raises ``ParameterError`` for values out of range. Source: arXiv:2201.11137, arXiv:2306.00352.
     """
 
-    lr: float | AbstractSchedule = 0.01
+    lr: float | AbstractSchedule = eqx.field(default=0.01, converter=lambda v: v if isinstance(v, AbstractSchedule) else float(v))
     optimiser: AbstractEnergyConserving = BBI()
     batches: AbstractSampling = Full()
     ridge: float = eqx.field(default=0.0, converter=float)
     normalise_batch: bool = False
-    gradient: Gradient = eqx.field(init=False)
 
-    def __init__(
-        self,
-        lr: float | int | AbstractSchedule = 0.01,
-        optimiser: AbstractEnergyConserving = BBI(),
-        batches: AbstractSampling = Full(),
-        ridge: float | int = 0.0,
-        normalise_batch: bool = False,
-    ):
-        checks.instance("optimiser", optimiser, AbstractEnergyConserving)
-        self.gradient = Gradient(lr, batches, ridge, optimiser, normalise_batch=normalise_batch)
-        self.lr = self.gradient.lr
-        self.optimiser = optimiser
-        self.batches = batches
-        self.ridge = ridge
-        self.normalise_batch = normalise_batch
+    def __check_init__(self) -> None:
+        checks.instance("optimiser", self.optimiser, AbstractEnergyConserving)
+        # the gradient rule checks the other fields
+        self.core.times(0)
 
     @property
     def core(self) -> AbstractDynamics:
-        return self.gradient
+        """The gradient rule that moves alike. Outside ``jit``."""
+        return Gradient(self.lr, self.batches, self.ridge, self.optimiser, normalise_batch=self.normalise_batch)
 
     def check(self, model: AbstractModel) -> None:
         if not isinstance(model, AbstractLossModel):
             raise checks.IncompatibleError(f"EnergyConserving needs a model with a loss; {type(model).__name__} has none")
-        self.gradient.check(model)
+        if isinstance(self.batches, Fresh):
+            raise checks.IncompatibleError("EnergyConserving needs given data: Fresh batches have no potential that is conserved")
+        self.core.check(model)
 
     def times(self, steps: int) -> np.ndarray:
-        return self.gradient.times(steps)
+        return self.core.times(steps)
 
     def init(self, model: Any, weights: Weights, disorder: Disorder, key: PRNGKeyArray) -> GradientState:
-        return self.gradient.init(model, weights, disorder, key)
+        key_batch, key_optimiser = jax.random.split(key)
+        batch = self.batches.init(key_batch, model.samples(disorder))
+        optimiser = own_keys(self.optimiser.build(self.lr).init(weights), key_optimiser)
+        return GradientState(weights, optimiser, batch, jnp.zeros((), jnp.int32))
 
     def step(self, model: Any, state: GradientState, disorder: Disorder, key: PRNGKeyArray) -> GradientState:
-        return self.gradient.step(model, state, disorder, key)
+        def energy(w: Weights) -> Float[Array, ""]:
+            batch = self.batches.energy(model, w, disorder, state.batch, self.normalise_batch)
+            return batch + 0.5 * self.ridge * squared_norm(w)
+
+        value, slope = jax.value_and_grad(energy)(state.weights)
+        updates, optimiser = self.optimiser.build(self.lr).update(slope, state.optimiser, state.weights, value=value)
+        weights = optax.apply_updates(state.weights, updates)
+        batch = self.batches.step(state.batch, key, rate_at(self.lr, state.count))
+        return GradientState(weights, optimiser, batch, state.count + 1)
 
     def weights(self, state: GradientState) -> Weights:
         return state.weights

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, UInt32
+from jaxtyping import Array, Bool, Float, Int, PyTree, UInt32
 
 from quenched.numerics import checks
 from quenched.numerics.precision import Real
@@ -140,12 +140,15 @@ def rate_of(learning_rate: Rate, count: Int[Array, ""], dtype: Any) -> Float[Arr
     return jnp.asarray(learning_rate(count) if callable(learning_rate) else learning_rate, dtype)
 
 
-def drawn(kind: str | Draw, key: PRNGKeyArray, count: Int[Array, ""], like: PyTree) -> PyTree:
-    """Random numbers like the parameters: N(0, 1) or uniform in [-1/2, 1/2], or those of one's own function (step, params)."""
+def drawn(kind: str | Draw, state: EnergyState, purpose: int) -> PyTree:
+    """Random numbers like the parameters: N(0, 1) or uniform in [-1/2, 1/2], or those of one's own function (step, params).
+
+    They follow from the state's key, the step and a number for the ``purpose``: a step that needs none pays for none.
+    """
     if callable(kind):
-        return kind(count, like)
-    leaves, structure = jax.tree.flatten(like)
-    keys = jax.random.split(key, len(leaves))
+        return kind(state.steps, state.momentum)
+    leaves, structure = jax.tree.flatten(state.momentum)
+    keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(state.key, state.steps), purpose), len(leaves))
     if kind == "cube":
         numbers = [jax.random.uniform(k, x.shape, x.dtype, -0.5, 0.5) for k, x in zip(keys, leaves, strict=True)]
     else:

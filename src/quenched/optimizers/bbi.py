@@ -134,7 +134,6 @@ def bbi(
         bouncing = fixed | stuck
         moving = ~frozen & ~bouncing
 
-        key, draw_key = jax.random.split(state.key)
         first_length = jnp.sqrt(jnp.maximum(shell, 0.0))
         momentum = turned(
             starting | bouncing,
@@ -142,7 +141,7 @@ def bbi(
             state.momentum,
             grads,
             first_length,
-            lambda: drawn(bounce, draw_key, state.steps, state.momentum),
+            lambda: drawn(bounce, state, 0),
         )
         square = optax.tree.norm(momentum, squared=True).astype(dtype)
         drift = jnp.where(moving, hamiltonian(safe, square) / energy - 1, state.drift)
@@ -159,7 +158,7 @@ def bbi(
         since_progress = jnp.where(bouncing | (moving & better), 0, state.since_progress + moving)
         return updates, EnergyState(
             steps=state.steps + 1,
-            key=key,
+            key=state.key,
             momentum=momentum,
             energy=energy,
             started=state.started | starting,

@@ -126,14 +126,13 @@ def ecd_sep(
         starting = ~state.started & ~frozen
         energy = jnp.where(starting, log_hamiltonian(safe, real(extra, dtype), eta, s), state.energy)
 
-        key, first_key, noise_key = jax.random.split(state.key, 3)
         momentum = turned(
             starting,
             starting,
             state.momentum,
             grads,
             jnp.sqrt(real(extra, dtype)),
-            lambda: drawn("gaussian", first_key, state.steps, state.momentum),
+            lambda: drawn("gaussian", state, 0),
         )
         square = optax.tree.norm(momentum, squared=True).astype(dtype)
         drift = jnp.where(frozen, state.drift, jnp.expm1(log_hamiltonian(safe, square, eta, s) - energy))
@@ -145,12 +144,11 @@ def ecd_sep(
         velocity = coefficients(safe, square, eta, s)[0]
         updates = jax.tree.map(lambda k, p: jnp.where(frozen, 0.0, rate * velocity * k).astype(p.dtype), kicked, momentum)
         if rotates:
-            kicked = rotated(kicked, jnp.sqrt(square), drawn(directions, noise_key, state.steps, momentum), real(noise, dtype))
+            kicked = rotated(kicked, jnp.sqrt(square), drawn(directions, state, 1), real(noise, dtype))
         momentum = jax.tree.map(lambda k, p: jnp.where(frozen, p, k).astype(p.dtype), kicked, momentum)
         best_value, best_params = kept_best(state, loss < state.best_value, loss, params)
         return updates, state._replace(
             steps=state.steps + 1,
-            key=key,
             momentum=momentum,
             energy=energy,
             started=state.started | starting,

@@ -74,10 +74,8 @@ class EnergyConserving(torch.optim.Optimizer):
         with torch.enable_grad():
             returned = closure()
         state, options = self.shared, self.param_groups[0]
-        loss, grads = (
-            float(torch.as_tensor(returned).detach()),
-            [torch.zeros_like(p) if p.grad is None else p.grad for p in self.tensors],
-        )
+        loss = float(torch.as_tensor(returned).detach())
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.tensors]
         decay = options.get("weight_decay", 0.0)
         if decay > 0:
             loss += decay / 2 * squared(self.tensors)
@@ -85,7 +83,7 @@ class EnergyConserving(torch.optim.Optimizer):
         if state["energy"] is None:
             first_loss(loss, options["offset"], math.sqrt(squared(grads)), options["extra_energy"])
         if not math.isfinite(loss):
-            raise checks.DivergenceError(f"the loss is {loss!r} at step {state['count']}")
+            raise checks.DivergenceError(f"the loss is {loss!r} at step {state['steps']}")
         potential = loss - options["offset"]
         frozen = potential <= 0 or options.get("exponent", 1.0) * math.log(potential) <= math.log(FREEZE_BELOW)
         state.update(potential=potential, frozen=frozen)

@@ -71,7 +71,7 @@ def log_weight(potential: Any, measure: Shell) -> Float[np.ndarray, ...]:
 def _log_rho(potential: np.ndarray, depth: np.ndarray, measure: Shell) -> np.ndarray:
     """log rho from V and ``depth`` = log (V/top)^power < 0."""
     n = measure.dimension
-    return -measure.steepness * n / 2 * np.log(potential) + (n - 2) / 2 * np.log(-np.expm1(depth))
+    return np.asarray(-measure.steepness * n / 2 * np.log(potential) + (n - 2) / 2 * np.log(-np.expm1(depth)))
 
 
 def weights(potential: Any, measure: Shell) -> Float[np.ndarray, " sample"]:
