@@ -121,7 +121,7 @@ def test_the_largest_step_is_the_border_of_stability() -> None:
 # ---- the optimisers
 
 
-def stationary(optimiser, loss, starts, steps: int, burn: int, every: int = 10) -> np.ndarray:
+def stationary(optimiser, loss, starts, steps: int, burn: int, every: int) -> np.ndarray:
     """The losses of many chains, every few steps after the transient; ``optimiser`` is a function of a key and the first loss."""
 
     @jax.jit
@@ -161,13 +161,13 @@ def simulated_bbi(n: int, dt: float, chains: int, time: float) -> np.ndarray:
             options = {"fixed_interval": interval, "fixed_bounces": 10**9, "progress_interval": None}
             return bbi(dt, extra_energy=2.0 - first, bounce=lambda step, _: turns[step // interval], **options)
 
-        return stationary(make, quadratic_loss(0.01), starts, steps, burn)
+        return stationary(make, quadratic_loss(0.01), starts, steps, burn, round(0.05 / dt))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 4, 10])
 def test_born_infeld_dynamics_follows_the_law(n: int) -> None:
-    found = np.quantile(simulated_bbi(n, 0.0025, 2000, 100.0), LEVELS)
+    found = np.quantile(simulated_bbi(n, 0.00125, 4000, 100.0), LEVELS)
     np.testing.assert_allclose(found, quadratic(shell(n, 2.0), 0.01).quantile(LEVELS), rtol=0.06 if n == 10 else 0.05)
 
 
@@ -186,7 +186,7 @@ def test_separable_dynamics_follows_the_law(exponent: float) -> None:
     with jax.enable_x64(True):
         start = jnp.full((400, 4), math.sqrt(0.45 / 2))
         make = lambda _, first: ecd_sep(0.005, extra_energy=3.0, exponent=exponent, noise=0.025)  # noqa: E731
-        found = np.quantile(stationary(make, quadratic_loss(0.05), start, 20000, 10000), LEVELS)
+        found = np.quantile(stationary(make, quadratic_loss(0.05), start, 20000, 10000, 10), LEVELS)
     law = quadratic(shell(4, 4 * 0.5**exponent, "sep", exponent), 0.05)
     np.testing.assert_allclose(found, law.quantile(LEVELS), rtol=0.02)
 

@@ -21,15 +21,16 @@ def spin_glass_temperature(load: float | int, law: PatternLaw) -> float:
     if load == 0:
         return 1.0
     values, counts = law.spectrum
-
-    def excess(temperature: float) -> float:
-        return float(load * np.sum(counts * (values / (temperature - values)) ** 2)) - 1
-
     if len(values) == 1:
         return float(1 + np.sqrt(load))
-    # (T - 1)/sqrt(load) lies between the root of the largest eigenvalue alone, 1, and that of T - lambda replaced by T - 1
-    ends = np.array([1 - 1e-6, (1 + 1e-6) * np.sqrt(float(np.sum(counts * values**2)))])
-    return float(brentq(excess, *(1 + np.sqrt(load) * ends), xtol=1e-14, rtol=1e-14))
+
+    # in t = T - 1, the distance from the largest eigenvalue, which may be far below the rounding of T
+    def excess(t: float) -> float:
+        return float(load * np.sum(counts * (values / (t + (1 - values))) ** 2)) - 1
+
+    # the root lies between that of the largest eigenvalue alone and that with t in place of t + 1 - lambda
+    low, high = (float(np.sqrt(load * total)) for total in (1.0, np.sum(counts * values**2)))
+    return 1 + float(brentq(excess, low * (1 - 1e-6), high * (1 + 1e-6), rtol=1e-14))
 
 
 def spin_glass(law: PatternLaw, load: float, temperature: float) -> State:

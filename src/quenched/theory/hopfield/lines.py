@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 
 from quenched.numerics import checks
 from quenched.theory.hopfield.equilibrium import free_energy, replicon
 from quenched.theory.hopfield.glass import spin_glass
 from quenched.theory.hopfield.law import PatternLaw
-from quenched.theory.hopfield.retrieval import LOWEST_TEMPERATURE, branch, critical, retrieval, state_at
+from quenched.theory.hopfield.retrieval import branch, critical, retrieval, state_at
 from quenched.theory.saddle_point import equal_free_energy, maximum
+
+_SMALL = 0.004
 
 
 class CriticalLoad(NamedTuple):
@@ -54,22 +56,20 @@ def instability_temperature(load: float | int, law: PatternLaw) -> float:
     """The temperature (units Gamma = R) below which the retrieval state breaks replica symmetry (de Almeida-Thouless line).
 
     load beta^2 g(C) E sech^4(beta h) = 1. At small load it is sqrt(8 load/(9 pi)) exp(-1/(2 load)) for the classic model, out
-    of reach of any thermal average: below T = 0.002 it is (2/3) load g(C) C with C of T = 0, exact to relative order T. Raises
+    of reach of any thermal average: below T = 0.004 it is (2/3) load g(C) C, C of T = 0, right to a part in a thousand. Raises
     ``NoSolutionError`` above the critical load at T = 0, ``ParameterError`` for load <= 0. Source: Amit, Gutfreund, Sompolinsky
     (1987).
     """
     checks.positive("load", float(load))
     frozen = retrieval(law, float(load), 0.0)
     limit = float(2 / 3 * load * law.noise(frozen.susceptibility) * frozen.susceptibility)
-    if limit < 2 * LOWEST_TEMPERATURE:
+    if limit < _SMALL:
         return limit
 
     def excess(temperature: float) -> float:
         return replicon(law, retrieval(law, float(load), temperature))
 
-    low, high = 0.9 * limit, 1.1 * limit
-    while excess(low) > 0:
-        low *= 0.9
-    while excess(high) < 0:
-        high *= 1.1
-    return float(brentq(excess, low, high, xtol=1e-12, rtol=1e-10))
+    found = root_scalar(excess, x0=limit, x1=0.99 * limit, method="secant", xtol=1e-10 * limit)
+    if not found.converged:
+        raise checks.ConvergenceError(f"the temperature of instability was not found: {excess(found.root):.3g} at {found.root:g}")
+    return float(found.root)

@@ -1,8 +1,9 @@
 """The retrieval state of the archetype, as a branch given explicitly: no iteration, hence no false solution.
 
-T > 0: with a = beta n/R and w = beta sqrt(load p) the equations read n(a, w) = a T R, one monotone equation for w, then
-C = (1 - q)/T and load = T^2 w^2/(q g(C)). T = 0: with s^2 = load p and y = n/(sqrt(2) R s), n, m and C follow from y, and
-load = s^2/g(C). The stable state is on the branch to the right of the maximum, which is the critical load.
+With y = n/(sqrt(2) R s), s^2 = load p, the field is s (sqrt(2) y chibar + z). T = 0: n, m and C follow from y, and load =
+s^2/g(C). T > 0: with w = s/T the equation for n reads n(y, w) = sqrt(2) y w T R, which has one root w; then C = (1 - q)/T and
+load = T^2 w^2/(q g(C)). The stable state is on the branch to the right of the maximum, which is the critical load; y grows to
+infinity as the load falls to zero.
 """
 
 from __future__ import annotations
@@ -34,14 +35,15 @@ def check_temperature(temperature: float) -> None:
 
 
 def branch(law: PatternLaw, temperature: float) -> Curve:
-    """The load along the branch, as a function of r a (T > 0) or r y (T = 0)."""
+    """The load along the branch, as a function of r y."""
     check_temperature(temperature)
     if temperature == 0:
         return Curve(lambda y: _zero_load(law, y / law.quality), np.geomspace(1e-3, _FAR, 800), "load")
     if temperature >= 1:
         raise checks.NoSolutionError(f"no retrieval at any load at temperature {temperature:g} >= 1 (units Gamma = R)")
-    # all of retrieval may lie within a few per cent of the end of the branch, where the load is 0
-    places = law.quality * _noiseless(law, temperature) * (1 - np.geomspace(0.999, 1e-8, 160))
+    # the maximum is at r y of order 1, and of order 1/sqrt(rho) for very blurred examples; small y cost most
+    low = 0.3 / np.sqrt(1 + 10 * law.entropy)
+    places = np.geomspace(low, _FAR, int(np.log(_FAR / low) / np.log(1.16)))
     return Curve(lambda y: _thermal_load(law, y / law.quality, temperature), places, "load")
 
 
@@ -50,7 +52,7 @@ def retrieval(law: PatternLaw, load: float, temperature: float) -> State:
     if load > 0:
         return state_at(law, solve_level(branch(law, temperature), load), temperature)
     branch(law, temperature)  # refuses temperatures without retrieval
-    state = state_at(law, _FAR if temperature == 0 else law.quality * _noiseless(law, temperature), temperature)
+    state = state_at(law, _FAR, temperature) if temperature == 0 else _without_load(law, temperature)
     if state.susceptibility >= 1:
         raise checks.NoSolutionError("no retrieval state at load 0 and temperature 0: spins whose examples tie are free (C >= 1)")
     return state
@@ -64,18 +66,34 @@ def critical(law: PatternLaw, temperature: float) -> State:
 def state_at(law: PatternLaw, place: float, temperature: float) -> State:
     """The state at a place of ``branch``."""
     y = np.array([place / law.quality])
-    second = law.second_moment
     if temperature == 0:
         m, n, zero = (float(part[0]) for part in law.zero(y))
         c = _zero_susceptibility(law, y, np.array([n]), np.array([zero]))[0]
-        s = n / (np.sqrt(2) * y[0] * second)
-        return State(float(_zero_load(law, y)[0]), 0.0, m, n, 1.0, n**2, n, float(c), law.fields(n / second, float(s)))
-    w = _noise(law, y, temperature)
-    m, n, q = (float(part[0]) for part in law.thermal(y, w))
+        s = n / (np.sqrt(2) * y[0] * law.second_moment)
+        fields = law.fields(n / law.second_moment, float(s))
+        return State(float(_zero_load(law, y)[0]), 0.0, m, n, 1.0, n**2, n, float(c), fields)
+    w = float(_noise(law, y, temperature)[0])
+    return _thermal_state(law, float(np.sqrt(2) * y[0] * w), w, temperature)
+
+
+def _thermal_state(law: PatternLaw, a: float, w: float, temperature: float) -> State:
+    """The state with beta h = a chibar + w z."""
+    m, n, q = (float(part[0]) for part in law.thermal(np.array([a]), np.array([w])))
     c = (1 - q) / temperature
-    load = float(temperature**2 * w[0] ** 2 / q * law.inverse_noise(c))
-    fields = law.fields(temperature * float(y[0]), temperature * float(w[0]))
-    return State(load, temperature, m, n, q, n**2, n, c, fields)
+    load = float(temperature**2 * w**2 / q * law.inverse_noise(c))
+    return State(load, temperature, m, n, q, n**2, n, c, law.fields(temperature * a, temperature * w))
+
+
+def _without_load(law: PatternLaw, temperature: float) -> State:
+    """The state without load: E chibar tanh(a chibar) = a T R."""
+    second = law.second_moment
+
+    def difference(a: float) -> float:
+        return float(law.thermal(np.array([a]), np.zeros(1)).n[0]) / (a * second) - temperature
+
+    # n <= E|chibar| <= sqrt(R) bounds a from above; at small a the difference is 1 - T
+    high = 1.01 / (temperature * np.sqrt(second))
+    return _thermal_state(law, float(brentq(difference, 1e-8 * high, high, xtol=1e-15, rtol=1e-14)), 0.0, temperature)
 
 
 def _zero_susceptibility(law: PatternLaw, y: np.ndarray, n: np.ndarray, zero: np.ndarray) -> Float[np.ndarray, " k"]:
@@ -89,33 +107,20 @@ def _zero_load(law: PatternLaw, y: np.ndarray) -> Float[np.ndarray, " k"]:
     return (moments.n / (y * law.second_moment)) ** 2 / 2 * law.inverse_noise(c)
 
 
-def _noiseless(law: PatternLaw, temperature: float) -> float:
-    """a of the state without load: E chibar tanh(a chibar) = a T R, the largest on the branch."""
-    second = law.second_moment
+def _noise(law: PatternLaw, y: np.ndarray, temperature: float) -> Float[np.ndarray, " k"]:
+    """w at which n = sqrt(2) y w T R."""
+    slope = np.sqrt(2) * y * law.second_moment * temperature
 
-    def difference(a: float) -> float:
-        return float(law.thermal(np.array([a]), np.zeros(1)).n[0]) / (a * second) - temperature
+    def difference(w: np.ndarray, y: np.ndarray, slope: np.ndarray) -> np.ndarray:
+        return law.thermal(np.sqrt(2) * y * w, w).n / (slope * w) - 1
 
-    # tanh <= 1 bounds a from above; from below the expansion tanh x = x - x^3/3 does, E chibar^4 <= 1
-    high = 1.0 / (temperature * second)
-    low = min(high, np.sqrt(3 * (1 - temperature) * second)) / 2
-    return float(brentq(difference, low, high, xtol=1e-15, rtol=1e-14))
-
-
-def _noise(law: PatternLaw, a: np.ndarray, temperature: float) -> Float[np.ndarray, " k"]:
-    """w at which n(a, w) = a T R; zero beyond the end of the branch."""
-    goal = a * temperature * law.second_moment
-
-    def difference(w: np.ndarray, a: np.ndarray, goal: np.ndarray) -> np.ndarray:
-        return law.thermal(a, w).n / goal - 1
-
-    # E tanh(b + w z) <= b sqrt(2/pi)/w
-    widest = np.full_like(a, 0.8 / temperature)
-    result = find_root(difference, (np.zeros_like(a), widest), args=(a, goal), tolerances={"xatol": 1e-14, "xrtol": 1e-14})
-    return np.where(result.success, result.x, 0.0)
+    # n <= E|chibar| <= sqrt(R), and E_z tanh(b + w z) <= b sqrt(2/pi)/w; at small w the difference is 1/T - 1
+    widest = np.minimum(0.8 / temperature, 1.01 * np.sqrt(law.second_moment) / slope)
+    tolerances = {"xatol": 0.0, "xrtol": 1e-14}
+    return find_root(difference, (1e-8 * widest, widest), args=(y, slope), tolerances=tolerances).x
 
 
-def _thermal_load(law: PatternLaw, a: np.ndarray, temperature: float) -> Float[np.ndarray, " k"]:
-    w = _noise(law, a, temperature)
-    q = law.thermal(a, w).q
+def _thermal_load(law: PatternLaw, y: np.ndarray, temperature: float) -> Float[np.ndarray, " k"]:
+    w = _noise(law, y, temperature)
+    q = law.thermal(np.sqrt(2) * y * w, w).q
     return temperature**2 * w**2 / q * law.inverse_noise((1 - q) / temperature)

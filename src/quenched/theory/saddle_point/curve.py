@@ -68,7 +68,8 @@ def maximum(curve: Curve) -> Top:
 
     def depth(place: float) -> float:
         level = curve.at(place)
-        return -level if np.isfinite(level) else np.inf
+        # a finite number, with which the search can calculate
+        return -level if np.isfinite(level) else abs(float(levels[best]))
 
     options = {"xatol": 1e-10 * abs(y[best])}
     found = minimize_scalar(depth, bounds=(y[best - 1], y[best + 1]), method="bounded", options=options)
