@@ -31,6 +31,9 @@ Function = Callable[[Any], Any]
 Point = Float[Array, " d"]
 Scalar = Float[Array, ""]
 
+# coordinates beyond it have no square among the floating numbers, or none worth asking for
+_INFINITY = 1e100
+
 
 class Problem(NamedTuple):
     """Functions of one point: velocity and divergence of the flow, logarithms of base and target density without constants."""
@@ -201,9 +204,10 @@ def _repeat(derivative: Function, state: Any, h: float, steps: int) -> Any:
 
 
 def _pulled_back(log_density: Function, points: Float[Array, "k d"], logs: Float[Array, " k"]) -> Float[Array, " k"]:
-    """ln F along an orbit; a density is zero at a point that has left the floating numbers."""
-    values = jax.vmap(log_density)(points) + logs
-    return jnp.where(jnp.isfinite(values), values, -jnp.inf)
+    """ln F along an orbit. Points that have left for infinity weigh nothing; elsewhere a density that is NaN stays NaN."""
+    gone = ~(jnp.all(jnp.abs(points) < _INFINITY, axis=1) & jnp.isfinite(logs))
+    values = jax.vmap(log_density)(jnp.where(gone[:, None], 0.0, points))
+    return jnp.where(gone, -jnp.inf, values + logs)
 
 
 def _log_trapezoid(count: int, h: float) -> Float[Array, " k"]:

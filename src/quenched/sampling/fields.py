@@ -196,7 +196,7 @@ class ModuleField(AbstractField):
     def initial(self, key: PRNGKeyArray, dimension: int) -> Parameters:
         return jax.tree.map(lambda a: jnp.asarray(a, jnp.result_type(float)), eqx.filter(self.module, eqx.is_inexact_array))
 
-    def velocity(self, parameters: Parameters, x: Point) -> Point:
+    def velocity(self, parameters: Parameters, x: Point) -> Array:
         return self._bound(parameters)(x)
 
     def divergence(self, parameters: Parameters, x: Point) -> Scalar:

@@ -97,7 +97,7 @@ def torus_problem(field: TorusField, log_density: Callable[[Any], Any]) -> Probl
 
 
 def transport(
-    given: Problem, x: Float[Array, "n d"], *, time: float | int = 10.0, steps: int = 200
+    given: Problem, x: Float[Array, "n d"] | Float[np.ndarray, "n d"], *, time: float | int = 10.0, steps: int = 200
 ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"]]:
     """The map T(x) = X_tau(x) at points x (n, d), and tau (n,): if the flow has no variance, T pushes rho_0 to rho_1.
 

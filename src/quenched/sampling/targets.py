@@ -198,12 +198,12 @@ class Funnel(AbstractTarget):
 class DoubleWells(AbstractTarget):
     """A product of double wells: -ln density = sum_i [height ((x_i/a)^2 - 1)^2 + tilt x_i/a], with 2^d modes near x_i = +-a.
 
-    ``dimension`` d (default 20), ``height`` > 0 of the barrier (default 4), ``distance`` a > 0 (default 1), ``tilt`` (default
+    ``dimension`` d (default 20), ``height`` > 0 of the barrier (default 1), ``distance`` a > 0 (default 1), ``tilt`` (default
     0.5; half the difference of the wells). Constant and second moment are d-th powers of one-dimensional quadratures.
     """
 
     dimension: int = eqx.field(default=20, static=True)
-    height: float = eqx.field(default=4.0, converter=float)
+    height: float = eqx.field(default=1.0, converter=float)
     distance: float = eqx.field(default=1.0, converter=float)
     tilt: float = eqx.field(default=0.5, converter=float)
 

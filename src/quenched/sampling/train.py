@@ -57,11 +57,11 @@ class FlowTraining(eqx.Module):
         checks.in_interval("lr_ratio", self.lr_ratio, 0.0, 1.0, closed="right")
         checks.one_of("optimiser", self.optimiser, ("normalised", "adam"))
         checks.in_interval("assisted", self.assisted, 0.0, 1.0)
-        checks.in_interval("assisted_until", self.assisted_until, 0.0, 1.0, closed="left" if self.assisted else "both")
+        checks.in_interval("assisted_until", self.assisted_until, 0.0, 1.0, closed="right")
 
     def probability(self, step: int) -> float:
         """With which probability a point of step i = ``step`` is replaced."""
-        if self.assisted == 0 or self.assisted_until == 0:
+        if self.assisted == 0:
             return 0.0
         return max(0.0, self.assisted * (1 - step / (self.assisted_until * self.steps)))
 
@@ -185,7 +185,7 @@ def _step(
     numbers = {
         "training_log_ratio": log_mean,
         "training_relative_variance": jnp.expm1(log_moment - 2 * log_mean),
-        "gradient_norm": optax.global_norm(gradient),
+        "gradient_norm": optax.tree.norm(gradient),
     }
     return optax.apply_updates(parameters, updates), state, numbers
 

@@ -50,7 +50,7 @@ def self_normalised(log_weights: Float[np.ndarray, " n"], values: np.ndarray) ->
     w = np.exp(log_weights - log_weights.max())
     w = w / w.sum()
     mean = np.tensordot(w, values, axes=1)
-    return mean, np.sqrt(np.tensordot(w**2, (values - mean) ** 2, axes=1))
+    return mean, np.asarray(np.sqrt(np.tensordot(w**2, (values - mean) ** 2, axes=1)))
 
 
 def tail_index(log_weights: Float[np.ndarray, " n"]) -> float:
