@@ -108,7 +108,7 @@ def test_steps_are_those_written_by_hand() -> None:
     assert found.state.fixed_done == 2
 
 
-@pytest.mark.parametrize("kind", ["gaussian", "cube"])
+@pytest.mark.parametrize("kind", ["gaussian", pytest.param("cube", marks=pytest.mark.slow)])
 def test_a_bounce_keeps_the_length_and_has_no_preferred_direction(kind: str) -> None:
     n, runs = 3, 20000
     optimiser = bbi_optimiser(0.01, extra_energy=1.0, fixed_interval=1, bounce=kind)
@@ -116,9 +116,11 @@ def test_a_bounce_keeps_the_length_and_has_no_preferred_direction(kind: str) -> 
 
     def momenta(key):
         loss = lambda x: jnp.sum(x**2)  # noqa: E731
-        return trace(loss, start, optimiser, 1, key=key).state.momentum, trace(loss, start, optimiser, 2, key=key).state.momentum
+        step = trace(loss, start, optimiser, 1, key=key)
+        _, after = optimiser.update(step.params, step.state, step.params, value=loss(step.params))
+        return step.state.momentum, after.momentum
 
-    before, after = jax.vmap(momenta)(jax.random.split(jax.random.key(0), runs))
+    before, after = jax.jit(jax.vmap(momenta))(jax.random.split(jax.random.key(0), runs))
     square = np.sum(np.asarray(before[0], float) ** 2)
     np.testing.assert_allclose(np.sum(after**2, axis=1), square, rtol=1e-5)
     unit = np.asarray(after, float) / math.sqrt(square)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -140,3 +142,10 @@ def test_refusals() -> None:
 
     with pytest.raises(DivergenceError, match="the loss is inf at step 1"):
         torch_run(lambda p: peers.BBI(p, 0.1), 3, worse)
+
+
+@pytest.mark.slow
+def test_the_other_optimisers_do_not_import_torch() -> None:
+    code = "import quenched.optimizers, sys; assert 'torch' not in sys.modules; import quenched.optimizers.torch"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
