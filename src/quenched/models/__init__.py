@@ -10,9 +10,11 @@ from quenched.models.gaussian_mixture import GaussianMixture
 from quenched.models.generalised_linear import GeneralisedLinear
 from quenched.models.hopfield import Hopfield
 from quenched.models.landscape import AbstractLandscape, DoubleWell
-from quenched.models.on_landscape import AdditiveNoise, MultiplicativeNoise, OnLandscape
+from quenched.models.on_landscape import AdditiveNoise, MultiplicativeNoise, Noiseless, OnLandscape
 from quenched.models.phase_retrieval import PhaseRetrieval
+from quenched.models.poisson_disc import PoissonDisc
 from quenched.models.random_labels import RandomLabels
+from quenched.models.rough_landscapes import AbstractTestLandscape, Ackley, TwoBasins, Valley, Zakharov
 from quenched.models.single_layer import AbstractSingleLayer, Samples
 from quenched.models.single_layer_data import SingleLayerData
 from quenched.models.spins import AbstractCouplingModel, AbstractHiddenLayerModel, AbstractSpinModel
@@ -31,6 +33,8 @@ __all__ = [
     "AbstractSingleLayer",
     "AbstractSpinModel",
     "AbstractStart",
+    "AbstractTestLandscape",
+    "Ackley",
     "AdditiveNoise",
     "BoltzmannLearning",
     "BoltzmannMachine",
@@ -42,14 +46,19 @@ __all__ = [
     "GeneralisedLinear",
     "Hopfield",
     "MultiplicativeNoise",
+    "Noiseless",
     "OnLandscape",
     "PhaseRetrieval",
+    "PoissonDisc",
     "RandomLabels",
     "Samples",
     "SingleLayerData",
     "SphericalStart",
     "StructuredEnsemble",
     "TeacherStudent",
+    "TwoBasins",
     "TwoLayerNetwork",
+    "Valley",
+    "Zakharov",
     "clamped_weights",
 ]

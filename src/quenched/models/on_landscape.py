@@ -100,6 +100,23 @@ class MultiplicativeNoise(AbstractLandscapeNoise):
         return jnp.outer(slope, slope)
 
 
+@public
+class Noiseless(AbstractLandscapeNoise):
+    """l_i = L: every sample is the landscape, to the last bit. One sample, ``count`` = 1, is as good as many."""
+
+    def check(self, dimension: int, samples: int) -> None:
+        checks.integer_at_least("count", samples, 1)
+
+    def draw(self, key: PRNGKeyArray, samples: int, dimension: int, dtype: Any) -> Float[Array, "n q"]:
+        return jnp.zeros((samples, 0), dtype)
+
+    def extra(self, theta: Float[Array, " d"], mark: Float[Array, " q"]) -> Float[Array, ""]:
+        return jnp.zeros((), theta.dtype)
+
+    def covariance(self, theta: Float[Array, " d"]) -> Float[Array, "d d"]:
+        return jnp.zeros((theta.shape[0],) * 2, theta.dtype)
+
+
 def whitened(marks: Float[Array, "n q"]) -> Float[Array, "n q"]:
     """Marks with mean exactly 0 and covariance (with 1/n) exactly 1."""
     marks = marks - jnp.mean(marks, axis=0)
@@ -114,7 +131,8 @@ class OnLandscape(AbstractLossModel):
     A minibatch of S samples drawn with replacement has the gradient grad L + chi, with <chi chi^T> = Sigma(theta)/S exactly at
     any theta (``Minibatch``, ``Reshuffled``; ``GaussianBatch`` for Gaussian chi): the model that the Fokker-Planck equation
     approximates. The energy is the mean loss; ``size`` is None. Observed are ``position`` theta (axis,) and ``loss`` L(theta).
-    Defaults: the canonical double well from its sharp minimum at -1, additive noise of variance 1, 4096 samples.
+    Defaults: the canonical double well from its sharp minimum at -1, additive noise of variance 1, 4096 samples. Additive noise
+    leaves the rounding of its sum in the loss of all samples; motion on the landscape itself takes ``Noiseless()``, ``count`` 1.
 
     Raises ``ParameterError`` for a start or noise of another dimension.
     Source: Dai, Zhu, arXiv:2112.00987.
