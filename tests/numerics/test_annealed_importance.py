@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +15,7 @@ from quenched.numerics.checks import ParameterError
 NARROW = 0.3
 
 
+@functools.partial(jax.jit, static_argnames=("rungs", "particles"))
 def _to_a_narrow_gaussian(rungs: int, particles: int, seed: int = 0):
     """From N(0, 1) to exp(-x^2/(2 s^2)) in two dimensions along the geometric path, with random-walk Metropolis moves."""
 
@@ -25,16 +28,14 @@ def _to_a_narrow_gaussian(rungs: int, particles: int, seed: int = 0):
         accept = jnp.log(jax.random.uniform(key_accept)) < log_density(proposal, t) - log_density(x, t)
         return jnp.where(accept, proposal, x)
 
-    return jax.jit(
-        lambda key: annealed_importance(
-            key,
-            lambda own: jax.random.normal(own, (2,)),
-            lambda x, low, high: log_density(x, high) - log_density(x, low),
-            move,
-            jnp.linspace(0.0, 1.0, rungs + 1),
-            particles,
-        )
-    )(jax.random.key(seed))
+    return annealed_importance(
+        jax.random.key(seed),
+        lambda own: jax.random.normal(own, (2,)),
+        lambda x, low, high: log_density(x, high) - log_density(x, low),
+        move,
+        jnp.linspace(0.0, 1.0, rungs + 1),
+        particles,
+    )
 
 
 def test_the_ratio_of_two_gaussians() -> None:
