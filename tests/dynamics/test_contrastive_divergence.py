@@ -13,7 +13,7 @@ from quenched.numerics.checks import IncompatibleError, ParameterError
 
 
 def test_the_fixed_point_of_clamped_learning() -> None:
-    """Every component follows w' = w + lr (etabar - tanh(z w/T)) to T atanh(etabar)/z."""
+    """Every component follows w' = w + lr (etabar - tanh(z w/T)), w = W/sqrt(N), to T atanh(etabar)/z."""
     model = BoltzmannLearning(classes=3, examples=5, quality=0.3)
     rule = ClampedLearning(lr=1.0, temperature=0.7, activity=1.3)
     options = {"steps": 600, "size": 50, "disorder": 2, "times": [600], "dtype": "float64", "final": {"means": _means}}
@@ -57,9 +57,9 @@ def test_weights_without_signal_stay_without(hidden: str) -> None:
     run = qd.simulate(
         model, ContrastiveDivergence(lr=1.0, sweeps=3), steps=1, size=40, disorder=4, times=[1], record_weights=True
     )
-    # 1000 examples: each component is a difference of two means of independent signs
-    assert np.abs(run["weights"].values).max() < 6 * np.sqrt(2 / 1000)
-    assert abs(run["weights"].values.mean()) < 0.01
+    # 1000 examples: each component, over sqrt(N), is a difference of two means of independent signs
+    assert np.abs(run["weights"].values).max() < 6 * np.sqrt(40 * 2 / 1000)
+    assert abs(run["weights"].values.mean()) < 0.01 * np.sqrt(40)
 
 
 def test_more_units_than_classes() -> None:

@@ -28,11 +28,12 @@ def _check(rule: AbstractDynamics, model: AbstractModel) -> None:
 class ClampedLearning(AbstractDynamics):
     """Learning with a teacher: the label is clamped on a one-hot hidden layer, the gradient of the likelihood is exact.
 
-        W_mu <- W_mu + lr [etabar_mu - tanh(z W_mu/T)]
+        W_mu <- W_mu + lr sqrt(N) [etabar_mu - tanh(z W_mu/(T sqrt(N)))]
 
-    z = ``activity`` of the unit that is on. One fixed point, ``clamped_weights``: T atanh(etabar)/z, to first order Hebb's rule.
-    Averages of +-1 count as +-(1 - 1/(2 M)). The slowest component, an average near 1, is learnt at the rate lr z/(M T). Defaults
-    lr = 0.5, T = 1, z = 1; stable for lr z < 2 T.
+    z = ``activity`` of the unit that is on; with the factor sqrt(N) a rate means the same at every N. One fixed point,
+    ``clamped_weights``: sqrt(N) T atanh(etabar)/z, to first order Hebb's rule. Averages of +-1 count as +-(1 - 1/(2 M)). The
+    slowest component, an average near 1, is learnt at the rate lr z/(M T). Defaults lr = 0.5, T = 1, z = 1; stable for lr z <
+    2 T.
 
     Raises ``ParameterError`` for lr, T or z <= 0; refuses another model, and one with more units than classes. Source:
     arXiv:2203.01304.
@@ -55,8 +56,8 @@ class ClampedLearning(AbstractDynamics):
         return weights
 
     def step(self, model: Any, state: Weights, disorder: Disorder, key: PRNGKeyArray) -> Weights:
-        means = clipped(disorder.means, model.examples)
-        return state + self.lr * (means - jnp.tanh(self.activity * state / self.temperature))
+        means, root = clipped(disorder.means, model.examples), state.shape[1] ** 0.5
+        return state + self.lr * root * (means - jnp.tanh(self.activity * state / (self.temperature * root)))
 
     def weights(self, state: Weights) -> Weights:
         return state
@@ -64,9 +65,9 @@ class ClampedLearning(AbstractDynamics):
 
 @public
 class ContrastiveDivergence(AbstractDynamics):
-    """Learning without labels, exploratory: k = ``sweeps`` sweeps of block Gibbs from all examples at once, at T = ``temperature``.
+    """Learning without labels, exploratory: k = ``sweeps`` sweeps of block Gibbs from all examples at once, at T.
 
-        W <- W + lr (<z sigma>_examples - <z sigma>_{after k sweeps})
+        W <- W + lr sqrt(N) (<z sigma>_examples - <z sigma>_{after k sweeps})
 
     What it finds is not what labels find: Gaussian hidden units are equivalent under rotations, so that rows of W span the
     right space without being archetypes, and binary or one-hot units get stuck in mixtures. Defaults: lr = 0.05, one sweep
@@ -93,18 +94,20 @@ class ContrastiveDivergence(AbstractDynamics):
 
     def step(self, model: Any, state: Weights, disorder: Disorder, key: PRNGKeyArray) -> Weights:
         data = disorder.examples.reshape(-1, state.shape[1]).astype(state.dtype)
+        root = state.shape[1] ** 0.5
+        scaled = state / root
         key_data, key_sweeps = jax.random.split(key)
-        hidden = hidden_sample(model.hidden, key_data, data @ state.T, self.temperature)
+        hidden = hidden_sample(model.hidden, key_data, data @ scaled.T, self.temperature)
         positive = hidden.T @ data
 
         def sweep(k: Array, layers: tuple[Array, Array]) -> tuple[Array, Array]:
             key_visible, key_hidden = jax.random.split(jax.random.fold_in(key_sweeps, k))
-            up = jax.nn.sigmoid(2 * (layers[1] @ state) / self.temperature)
+            up = jax.nn.sigmoid(2 * (layers[1] @ scaled) / self.temperature)
             visible = jnp.where(jax.random.bernoulli(key_visible, up), 1.0, -1.0).astype(state.dtype)
-            return visible, hidden_sample(model.hidden, key_hidden, visible @ state.T, self.temperature)
+            return visible, hidden_sample(model.hidden, key_hidden, visible @ scaled.T, self.temperature)
 
         visible, hidden = jax.lax.fori_loop(0, self.sweeps, sweep, (data, hidden))
-        return state + self.lr * (positive - hidden.T @ visible) / len(data)
+        return state + self.lr * root * (positive - hidden.T @ visible) / len(data)
 
     def weights(self, state: Weights) -> Weights:
         return state

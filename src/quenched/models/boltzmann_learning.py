@@ -33,9 +33,10 @@ class Lessons(eqx.Module):
 class BoltzmannLearning(AbstractModel):
     """K = ``classes`` archetypes known through M ``examples`` of ``quality`` r each, and a machine with ``units`` hidden units.
 
-    The state is the matrix W (P, N) of E(sigma, z) = -sum_ki W_ki z_k sigma_i (+ sum_k z_k^2/2 for Gaussian units), started at
-    ``scale`` N(0, 1). ``hidden``: "gaussian" (default), "binary" or "one_hot". ``units`` P, default None: K. ``size`` is N.
-    Defaults: 5 classes, 40 examples, r = 0.4, scale 0.01. ``ContrastiveDivergence`` moves it, with labels or without.
+    The state is the matrix W (P, N) of E(sigma, z) = -sum_ki W_ki z_k sigma_i/sqrt(N) (+ sum_k z_k^2/2 for Gaussian units), as in
+    ``BoltzmannMachine``, started at ``scale`` N(0, 1). ``hidden``: "gaussian" (default), "binary" or "one_hot". ``units`` P,
+    default None: K. ``size`` is N. Defaults: 5 classes, 40 examples, r = 0.4, scale 0.1. ``ClampedLearning`` moves it with
+    labels, ``ContrastiveDivergence`` without.
 
     Records ``matched_overlap``, the mean over archetypes of the largest |cos| with a row of W, and ``hebb_correlation``, the mean
     over classes of the correlation of row mu with the example average of class mu (with as many units as classes, else NaN).
@@ -49,7 +50,7 @@ class BoltzmannLearning(AbstractModel):
     quality: float = eqx.field(default=0.4, converter=float)
     hidden: str = "gaussian"
     units: int | None = None
-    scale: float = eqx.field(default=0.01, converter=float)
+    scale: float = eqx.field(default=0.1, converter=float)
 
     def __check_init__(self) -> None:
         checks.integer_at_least("classes", self.classes, 1)
@@ -78,19 +79,23 @@ class BoltzmannLearning(AbstractModel):
         return jnp.asarray(self.scale, disorder.means.dtype) * jax.random.normal(key, shape, disorder.means.dtype)
 
     def observe(self, weights: Float[Array, "p n"], disorder: Any) -> dict[str, Array]:
-        rows = weights / jnp.maximum(jnp.linalg.norm(weights, axis=1, keepdims=True), 1e-30)
+        rows = _unit(weights)
         cosines = disorder.archetypes @ rows.T / disorder.archetypes.shape[1] ** 0.5
         found = {"matched_overlap": jnp.mean(jnp.max(jnp.abs(cosines), axis=1))}
         if len(weights) != self.classes:
             return found | {"hebb_correlation": jnp.full((), jnp.nan, weights.dtype)}
-        means = disorder.means / jnp.linalg.norm(disorder.means, axis=1, keepdims=True)
-        return found | {"hebb_correlation": jnp.mean(jnp.sum(rows * means, axis=1))}
+        return found | {"hebb_correlation": jnp.mean(jnp.sum(rows * _unit(disorder.means), axis=1))}
+
+
+def _unit(rows: Float[Array, "p n"]) -> Float[Array, "p n"]:
+    """Rows of norm one; a row of zeros stays one."""
+    return rows / jnp.maximum(jnp.linalg.norm(rows, axis=1, keepdims=True), 1e-30)
 
 
 def clamped_weights(
     means: Float[np.ndarray, "k n"], examples: int, *, temperature: float | int = 1.0, activity: float | int = 1.0
 ) -> Float[np.ndarray, "k n"]:
-    """The weights that maximise the likelihood when the label is clamped on a one-hot hidden layer: W = T atanh(etabar)/z.
+    """The weights that maximise the likelihood with the label clamped on a one-hot hidden layer: W = sqrt(N) T atanh(etabar)/z.
 
     ``means`` etabar (K, N) in [-1, 1] are averages over M = ``examples`` examples; z = ``activity`` > 0 is the value of the unit
     that is on. To first order in etabar it is Hebb's rule. Averages of +-1 would need infinite weights and count as +-(1 -
@@ -103,7 +108,7 @@ def clamped_weights(
     means = np.asarray(means, np.float64)
     if not np.all(np.abs(means) <= 1):
         raise checks.ParameterError(f"means must lie in [-1, 1], got {means.ravel()[np.argmax(~(np.abs(means) <= 1))]!r}")
-    return temperature / activity * np.arctanh(clipped(means, examples))
+    return means.shape[-1] ** 0.5 * temperature / activity * np.arctanh(clipped(means, examples))
 
 
 def clipped(means: Any, examples: int) -> Any:
@@ -113,7 +118,7 @@ def clipped(means: Any, examples: int) -> Any:
 
 
 def hidden_sample(hidden: str, key: PRNGKeyArray, fields: Float[Array, "... p"], temperature: Real) -> Float[Array, "... p"]:
-    """z given v = W sigma (..., P): N(v, T), or 1 with the probability 1/(1 + exp(-v/T)), or one 1 with softmax(v/T)."""
+    """z given v = W sigma/sqrt(N) (..., P): N(v, T), or 1 with the probability 1/(1 + exp(-v/T)), or one 1 with softmax(v/T)."""
     if hidden == "gaussian":
         return fields + jnp.sqrt(jnp.asarray(temperature, fields.dtype)) * jax.random.normal(key, fields.shape, fields.dtype)
     if hidden == "binary":
