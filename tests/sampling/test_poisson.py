@@ -85,9 +85,14 @@ def _two_gaussians(w: float, s: float) -> Problem:
 
 def test_the_map_between_two_gaussians_is_affine() -> None:
     w, s = 1.0, 0.5
-    x = np.random.default_rng(1).standard_normal((200, 1))
-    moved, times = transport(_two_gaussians(w, s), x, time=40, steps=400)
-    assert np.abs(moved - (s * x + w)).max() < 1e-5
+    x = np.random.default_rng(1).standard_normal((100, 1))
+    given = _two_gaussians(w, s)
+    coarse, _ = transport(given, x, time=40, steps=300)
+    moved, times = transport(given, x, time=40, steps=600)
+    errors = [np.abs(y - (s * x + w)).max() for y in (coarse, moved)]
+    assert errors[1] < 1e-5
+    # second order; where tau lies between two nodes changes the prefactor
+    assert 2 < errors[0] / errors[1] < 8
     assert np.abs(times - np.log(s)).max() < 1e-5
     assert kstest(moved[:, 0], norm(w, s).cdf).pvalue > 0.01
 

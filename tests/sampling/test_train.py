@@ -79,7 +79,7 @@ def test_adam_learns_too_and_a_seed_repeats() -> None:
 
 def _second_moment_by_quadrature(field, parameters) -> tuple[float, float]:
     """E[A] and E[A^2] over N(0, I) in two dimensions, without sampling, in units of Z_1/Z_0 = 0.1."""
-    grid = np.linspace(-7, 7, 141)
+    grid = np.linspace(-7, 7, 281)
     x = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
     base = np.exp(-(x**2).sum(1) / 2)
     with jax.enable_x64(True):
@@ -105,7 +105,7 @@ def test_two_modes_before_and_after_training(field) -> None:
     assert two_modes().vanilla_relative_variance() / found.statistics.relative_variance > 1e5
     assert abs(found.log_constant - two_modes().log_constant()) < 3 * found.statistics.error
     mean, moment = _second_moment_by_quadrature(field, trained.parameters)
-    assert mean == pytest.approx(1, abs=2e-3)
+    assert mean == pytest.approx(1, abs=1e-3)
     assert moment - 1 < (6 if isinstance(field, GradientField) else 15)
 
 

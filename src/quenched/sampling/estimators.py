@@ -222,7 +222,7 @@ def _log_integral(logs: Float[Array, " k"], h: float) -> Float[Array, " k"]:
 
 def _log_sum(logs: Float[Array, " k"]) -> Scalar:
     """ln sum exp, whose derivative is zero and not NaN where every term is zero."""
-    some = jnp.any(logs > -jnp.inf)
+    some = jnp.any(logs != -jnp.inf)
     return jnp.where(some, jax.nn.logsumexp(jnp.where(some, logs, 0.0)), -jnp.inf)
 
 
@@ -245,7 +245,7 @@ def flow_lines(
 ) -> Float[Array, "n k d"]:
     """Orbits of the points ``x`` up to ``time`` (negative: backward), at ``steps`` steps per unit of time: for plots."""
     checks.integer_at_least("steps", steps, 1)
-    checks.finite("time", time)
+    checks.finite("time", float(time))
     count = max(1, round(abs(time) * steps))
 
     def one(y: Point) -> Float[Array, "k d"]:

@@ -108,7 +108,7 @@ def transport(
 
     Raises ``ParameterError`` for time <= 0 and for fewer than 2 steps.
     """
-    checks.positive("time", time)
+    checks.positive("time", float(time))
     checks.integer_at_least("steps", steps, 2)
     h, each_way = 1 / steps, max(1, round(time * steps))
 
