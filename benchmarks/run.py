@@ -26,6 +26,8 @@ SECTIONS = {
     "benchmarks.diagnose": ("A user's network: memory of diagnose", None),
     "benchmarks.fokker_planck": ("The Fokker-Planck equation against py-pde", 1),
     "benchmarks.spins": ("Spin models: sequential sweeps and block Gibbs against loops in NumPy and Numba", 1),
+    "benchmarks.energy_conserving": ("Energy-conserving descent: many runs at once against a loop in PyTorch", 1),
+    "benchmarks.neis": ("Learned flows: a step of training against PyTorch, and errors at an equal budget", 1),
     "benchmarks.lab": ("Sweeps: the cost of a point beside its physics, and what a second worker brings", None),
     "benchmarks.hebbian": ("Digits: the replica hidden layer against a Boltzmann machine with logistic regression", 1),
 }

@@ -69,7 +69,9 @@ def test_the_energy_and_its_gradient() -> None:
         along = jax.tree.map(lambda w: jax.random.normal(jax.random.key(w.ndim), w.shape), weights)
         h = 1e-5
         ends = [energy(jax.tree.map(lambda w, d, c=c: w + c * d, weights, along)) for c in (h, -h)]
-        assert float(flat(jax.jit(jax.grad(energy))(weights)) @ flat(along)) == pytest.approx(float(ends[0] - ends[1]) / (2 * h), rel=1e-6)
+        assert float(flat(jax.jit(jax.grad(energy))(weights)) @ flat(along)) == pytest.approx(
+            float(ends[0] - ends[1]) / (2 * h), rel=1e-6
+        )
         few = jnp.asarray([3, 45, 0])
         np.testing.assert_allclose(SMALL.batch_losses(weights, points, few), SMALL.losses(weights, points)[few], rtol=1e-12)
 
