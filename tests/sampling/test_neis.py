@@ -44,7 +44,7 @@ def test_a_user_s_density(tmp_path) -> None:
     assert found.gradient_queries == 15 * 100 * 17
     assert abs(found.step_change) < 1e-3
     qd.save(found, tmp_path / "a.nc")
-    assert qd.load(tmp_path / "a.nc").log_constant == found.log_constant
+    assert qd.load(tmp_path / "a.nc", consent=True).log_constant == found.log_constant
 
 
 @pytest.mark.slow
