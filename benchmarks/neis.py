@@ -138,7 +138,8 @@ def errors() -> list[str]:
     lines = [
         f"Z_1/Z_0 of the same target at {budget:,} evaluations of the density or its gradient per estimate, of which training "
         f"(assisted, c = {ASSISTED.assisted}) takes 1/{SHARE}; {REPEATS} repeats, moves of length {TAU}, nothing tuned. "
-        "Estimates over the exact value; error: |estimate/exact - 1|.",
+        "Estimates over the exact value; error: |estimate/exact - 1|. Seconds are per estimate: this density costs next to "
+        "nothing, and a flow costs more than its evaluations.",
         "",
         "| method | evaluations | lowest | median | highest | median error | root-mean-square error | seconds |",
         "|---|---|---|---|---|---|---|---|",
