@@ -16,7 +16,6 @@ from quenched.records.labels import Label, register_label
 from quenched.studies.memories import Effort, labelled, retrieved
 from quenched.theory import hopfield
 
-register_label("examples", Label("examples per archetype", "M"))
 register_label("critical_sample_size", Label("critical sample size", "M_c"))
 
 NAMES = ("archetype_overlap", "example_overlap", "largest_example_overlap")
@@ -62,5 +61,5 @@ def measured(model: Hopfield, rules: Sequence[str], examples: Sequence[int], siz
 def _coordinates(rules: Sequence[str], examples: Sequence[int]) -> dict[str, Any]:
     return {
         "rule": list(rules),
-        "examples": ("examples", np.asarray(examples), {"long_name": "examples per archetype", "symbol": "M"}),
+        "examples": ("examples", np.asarray(examples), {"long_name": "examples per archetype", "symbol": "M", "units": "1"}),
     }

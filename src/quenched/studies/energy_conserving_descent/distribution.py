@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from quenched.dynamics import BBI, ECDSep, EnergyConserving
 from quenched.dynamics.simulate import simulate
 from quenched.models.landscape import FromPotential
-from quenched.models.on_landscape import OnLandscape
+from quenched.models.on_landscape import Noiseless, OnLandscape
 from quenched.records.labels import Label, register_label
 from quenched.theory import microcanonical
 
@@ -66,7 +66,7 @@ def runs(
     height = energy if kind == "bbi" else energy / 2
     radius = float(np.sqrt(2 * (height - minimum)))
     start = (radius, *[0.0] * (dimension - 1))
-    model = OnLandscape(landscape=FromPotential(bowl, dimension), start=start, count=dimension + 1)
+    model = OnLandscape(landscape=FromPotential(bowl, dimension), noise=Noiseless(), start=start, count=1)
     optimiser: Any = (
         BBI(offset=-minimum, fixed_interval=_BOUNCE_EVERY, fixed_bounces=steps, progress_interval=None)
         if kind == "bbi"

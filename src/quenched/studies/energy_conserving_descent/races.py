@@ -9,7 +9,7 @@ import xarray as xr
 
 from quenched.dynamics import BBI, AbstractDynamics, ECDSep, EnergyConserving, Gradient, Momentum, Optax
 from quenched.dynamics.simulate import simulate
-from quenched.models.on_landscape import OnLandscape
+from quenched.models.on_landscape import Noiseless, OnLandscape
 from quenched.models.rough_landscapes import AbstractTestLandscape, TwoBasins, Valley, Zakharov
 from quenched.records.labels import Label, register_label
 from quenched.theory import microcanonical
@@ -60,8 +60,8 @@ def valleys(curvatures: tuple[float, ...], rates: tuple[float, ...], steps: int)
 
 
 def _on(landscape: AbstractTestLandscape) -> OnLandscape:
-    """The landscape as a model, from its customary start; the noise of its samples cancels in a full batch."""
-    return OnLandscape(landscape=landscape, start=landscape.start, count=landscape.dimension + 1)
+    """The landscape as a model, from its customary start."""
+    return OnLandscape(landscape=landscape, noise=Noiseless(), start=landscape.start, count=1)
 
 
 def _needed(model: OnLandscape, rule: AbstractDynamics, steps: int) -> float:
