@@ -91,6 +91,7 @@ def test_flows_without_variance(outcome) -> None:
     assert float(spread[-1]) < 1e-8
 
 
+@pytest.mark.slow
 def test_uniform_points_are_transported_to_the_density_of_the_torus() -> None:
     """The mean of a Fourier mode over the images is its mean under the target."""
     found = zero.torus_transported(300, 0)

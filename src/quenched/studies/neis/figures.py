@@ -44,7 +44,7 @@ PUBLISHED: tuple[tuple[AbstractTarget, AbstractField, Published], ...] = (
     (four_modes(), GradientField(30), Published(5.0, {})),
     (Funnel(), FunnelField(), Published(None, {"AIS, K = 10": 0.645, "AIS, K = 100": 0.735, "NEIS": 0.97})),
 )
-"""Read off figures 1 to 4 of the paper, to a tenth."""
+"""Read off the paper's figures, to about a tenth."""
 
 
 def draw(study: Neis, tree: xr.DataTree) -> Mapping[str, Figure]:
@@ -140,7 +140,7 @@ def _reach(target: AbstractTarget) -> tuple[tuple[float, float], tuple[float, fl
     if isinstance(target, Funnel):
         return (-10.0, 8.0), (-9.0, 9.0)
     means = np.asarray(getattr(target, "means", ((0.0, 0.0),)))[:, :2]
-    low, high = np.minimum(means.min(0), 0) - 4, np.maximum(means.max(0), 0) + 4
+    low, high = np.minimum(means.min(0), 0) - 5, np.maximum(means.max(0), 0) + 5
     half = (high - low).max() / 2
     (x, y) = (low + high) / 2
     return (x - half, x + half), (y - half, y + half)
@@ -206,10 +206,10 @@ def zero_variance(theory: Mapping[str, xr.Dataset], experiment: Mapping[str, xr.
             if window:
                 own = found.sel(window=window)[:: max(1, found.sizes["start"] // 25)]
                 first.plot(own["start"], own, ls="none", marker=marker(i), ms=5, color=colour(i))
-        first.set_ylim(-0.05, 4.4)
+        first.set_ylim(-0.05, 4.6)
         first.set_xlabel(axis_label(expected["start"]))
         first.set_ylabel(r"$A(x)/(Z_1/Z_0)$: weight")
-        first.legend(loc="upper right", ncols=2, title="lines: closed form", borderaxespad=0.1)
+        first.legend(loc="upper left", ncols=2, title="lines: closed form", borderaxespad=0.1)
         spread = experiment["torus"]["weight_spread"]
         ends = theory["torus"]["weight_spread"]
         second.plot(ends["window"], ends, color=colour(0), label=r"theory: ends of the orbits")
