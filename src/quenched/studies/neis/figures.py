@@ -95,8 +95,9 @@ def training(study: Neis, theory: xr.Dataset, experiment: Mapping[str, xr.Datase
         batch = history["training_relative_variance"]
         ax.plot(history["step"], batch, "o", ms=3.5, color=colour(5), label=f"training batch of {study.training.samples}")
         value, error = curve["relative_variance"].values, curve["relative_variance_error"].values
-        # on a logarithmic axis an error as large as its value has no lower end
-        low = np.minimum(error, 0.9 * value)
+        # a sample that missed large weights can leave less than nothing; an error as large as its value has no lower end
+        value = np.where(value > 0, value, np.nan)
+        low = np.fmin(error, 0.9 * value)
         ax.errorbar(curve["step"], value, (low, error), marker="s", color=colour(1), label="fresh points")
         number = published(study).variance
         if number is not None:
@@ -147,6 +148,8 @@ def _reach(target: AbstractTarget) -> tuple[tuple[float, float], tuple[float, fl
 
 
 def _density(target: AbstractTarget, reach: tuple[tuple[float, float], tuple[float, float]], ax: Axes) -> None:
+    # a slice says little about a funnel; its plane of two coordinates has a funnel as marginal law
+    target = Funnel(2, target.width, target.radius) if isinstance(target, Funnel) else target
     first, second = (np.linspace(*side, 161) for side in reach)
     grid = np.zeros((161, 161, target.dimension))
     grid[..., 0], grid[..., 1] = np.meshgrid(first, second)
