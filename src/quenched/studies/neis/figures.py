@@ -133,7 +133,7 @@ def flow(study: Neis, lines: xr.Dataset) -> Figure:
         _title(ax, letter, f"{when} training")
     with plot.style():
         axes[0].plot([], [], color="grey", label="target")
-        axes[0].legend(loc="lower right", fontsize=10)
+        axes[0].legend(loc="lower left", fontsize=10)
     return figure
 
 
