@@ -51,14 +51,7 @@ def layer(replicas: int, held_out: bool, seed: int = 0) -> ReplicaLayerClassifie
 
 def scored(model: ReplicaLayerClassifier, x: np.ndarray, y: np.ndarray, scoring: str, label_layer: str = "winner") -> float:
     """Accuracy of the same prototypes under another rule of the activity."""
-    from quenched.classifiers.scoring import hidden_layer
-
-    before = model.scoring, model.label_layer
-    model.set_params(scoring=scoring, label_layer=label_layer)
-    model.weights_, model.biases_ = hidden_layer(scoring, model.prototypes_, model.mean_)
-    value = model.score(x, y)
-    model.set_params(scoring=before[0], label_layer=before[1])
-    return value
+    return model.with_scoring(scoring).set_params(label_layer=label_layer).score(x, y)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from quenched.lab.run import rebuild
 from quenched.numerics.checks import ParameterError
-from quenched.records.files import load, save
 from quenched.studies.energy_conserving_descent import EnergyConservingDescent, distribution, races
+from tests.studies.outcomes import survives_a_file
 
 TINY = EnergyConservingDescent(
     dimensions=(4,),
@@ -40,11 +39,7 @@ def test_it_draws_its_figures(outcome: xr.DataTree) -> None:
 
 
 def test_an_outcome_survives_a_file(outcome: xr.DataTree, tmp_path) -> None:
-    save(outcome, tmp_path / "outcome.nc")
-    back = load(tmp_path / "outcome.nc")
-    for node in outcome.subtree:
-        xr.testing.assert_identical(node.to_dataset(), back[node.path].to_dataset())
-    assert rebuild(back) == (TINY, 1)
+    survives_a_file(TINY, 1, outcome, tmp_path)
 
 
 def test_runs_follow_the_law(outcome: xr.DataTree) -> None:

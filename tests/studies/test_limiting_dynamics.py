@@ -9,13 +9,12 @@ import pytest
 import xarray as xr
 
 from quenched.data import Digits, GaussianTeacher
-from quenched.lab.run import rebuild
 from quenched.models import TwoLayerNetwork
 from quenched.numerics.checks import ParameterError
-from quenched.records.files import load, save
 from quenched.studies.limiting_dynamics import LimitingDynamics, network, regression
 from quenched.theory import ornstein_uhlenbeck as ou
 from quenched.theory.ornstein_uhlenbeck.relaxation import relaxation
+from tests.studies.outcomes import survives_a_file
 
 TINY = LimitingDynamics(
     data=GaussianTeacher(dimension=4, train=200, test=1, variance=3.0, exponent=1.0, labels="numbers", noise=0.7),
@@ -52,11 +51,7 @@ def test_it_draws_its_figures(outcome: xr.DataTree) -> None:
 
 
 def test_an_outcome_survives_a_file(outcome: xr.DataTree, tmp_path) -> None:
-    save(outcome, tmp_path / "outcome.nc")
-    back = load(tmp_path / "outcome.nc")
-    for node in outcome.subtree:
-        xr.testing.assert_identical(node.to_dataset(), back[node.path].to_dataset())
-    assert rebuild(back) == (TINY, 3)
+    survives_a_file(TINY, 3, outcome, tmp_path)
 
 
 def test_theory_and_experiment_agree(outcome: xr.DataTree) -> None:

@@ -9,14 +9,13 @@ import pytest
 import xarray as xr
 
 from quenched.data import Digits
-from quenched.lab.run import rebuild
 from quenched.models import Hopfield
 from quenched.numerics.checks import ConvergenceError, ParameterError
-from quenched.records.files import load, save
 from quenched.studies import learning_curves, memories, memory_lines
 from quenched.studies.emergence_of_a_concept import EmergenceOfAConcept
 from quenched.studies.memories import Effort
 from quenched.studies.supervised_hebbian import SupervisedHebbian
+from tests.studies.outcomes import survives_a_file
 
 EMERGENCE = EmergenceOfAConcept(
     model=Hopfield(load=0.02, examples=9, quality=0.7),
@@ -73,11 +72,7 @@ def test_they_draw_their_figures(outcome) -> None:
 
 def test_an_outcome_survives_a_file(outcome, tmp_path) -> None:
     study, tree = outcome
-    save(tree, tmp_path / "outcome.nc")
-    back = load(tmp_path / "outcome.nc")
-    for node in tree.subtree:
-        xr.testing.assert_identical(node.to_dataset(), back[node.path].to_dataset())
-    assert rebuild(back) == (study, 3)
+    survives_a_file(study, 3, tree, tmp_path)
 
 
 def test_theory_and_simulation_have_the_same_numbers(outcome) -> None:

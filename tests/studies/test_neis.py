@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from quenched.lab.run import rebuild
 from quenched.numerics.checks import ParameterError
-from quenched.records.files import load, save
 from quenched.sampling import FiniteTime, FlowTraining, Funnel, FunnelField, GradientField, LogDensity, MixtureTarget
 from quenched.studies.neis import Neis, parts, zero
+from tests.studies.outcomes import survives_a_file
 
 NEAR = MixtureTarget((1.0,), ((1.0, -0.5),), ((0.5, 0.5),))
 TINY = Neis(
@@ -56,11 +55,7 @@ def test_it_draws_its_figures(outcome) -> None:
 
 @pytest.mark.slow
 def test_an_outcome_survives_a_file(outcome, tmp_path) -> None:
-    save(outcome, tmp_path / "outcome.nc")
-    back = load(tmp_path / "outcome.nc")
-    for node in outcome.subtree:
-        xr.testing.assert_identical(node.to_dataset(), back[node.path].to_dataset())
-    assert rebuild(back) == (TINY, 3)
+    survives_a_file(TINY, 3, outcome, tmp_path)
 
 
 @pytest.mark.slow

@@ -11,16 +11,15 @@ import xarray as xr
 from quenched.data import Digits
 from quenched.dynamics import IID, Gradient, Persistent
 from quenched.lab.options import parse_run
-from quenched.lab.run import rebuild
 from quenched.models import SingleLayerData
 from quenched.numerics.checks import ParameterError
 from quenched.observables.statistics import mean_error
-from quenched.records.files import load, save
 from quenched.studies.effective_noise import EffectiveNoise
 from quenched.studies.effective_noise.controls import CONTROLS, points
 from quenched.studies.effective_noise.measure import white_noise_temperature
 from quenched.studies.rules import batch_name
 from quenched.studies.sgd_gaussian_mixture import SgdGaussianMixture
+from tests.studies.outcomes import survives_a_file
 
 TINY = {
     "mixture": SgdGaussianMixture(steps=6, size=40, disorder=2, samples=64, runs=2),
@@ -78,11 +77,7 @@ def test_a_study_draws_its_figures(outcome):
 
 def test_an_outcome_survives_a_file(outcome, tmp_path):
     study, tree = outcome
-    save(tree, tmp_path / "outcome.nc")
-    back = load(tmp_path / "outcome.nc")
-    for node in tree.subtree:
-        xr.testing.assert_identical(node.to_dataset(), back[node.path].to_dataset())
-    assert rebuild(back) == (study, 3)
+    survives_a_file(study, 3, tree, tmp_path)
 
 
 def test_theory_and_experiment_have_the_same_names(outcome):

@@ -10,13 +10,12 @@ import xarray as xr
 
 from quenched.data import Digits
 from quenched.lab.options import parse_run
-from quenched.lab.run import rebuild
 from quenched.models import TwoLayerNetwork
 from quenched.models.landscape import Cosine, DoubleWell, Harmonic, Tilted
 from quenched.numerics.checks import ParameterError
-from quenched.records.files import load, save
 from quenched.studies.sgd_fokker_planck import SgdFokkerPlanck, measure, network
 from quenched.studies.simulations import compute
+from tests.studies.outcomes import survives_a_file
 
 TINY = SgdFokkerPlanck(
     compare=(4, 12),
@@ -50,11 +49,7 @@ def test_it_draws_its_figures(outcome: xr.DataTree) -> None:
 
 
 def test_an_outcome_survives_a_file(outcome: xr.DataTree, tmp_path) -> None:
-    save(outcome, tmp_path / "outcome.nc")
-    back = load(tmp_path / "outcome.nc")
-    for node in outcome.subtree:
-        xr.testing.assert_identical(node.to_dataset(), back[node.path].to_dataset())
-    assert rebuild(back) == (TINY, 3)
+    survives_a_file(TINY, 3, outcome, tmp_path)
 
 
 def test_populations_agree_with_the_transfer_operator(outcome: xr.DataTree) -> None:

@@ -12,13 +12,12 @@ import xarray as xr
 
 from quenched.data import Arrays, Digits, GaussianTeacher
 from quenched.lab.options import parse_run
-from quenched.lab.run import rebuild
 from quenched.models import GeneralisedLinear, RandomLabels, TwoLayerNetwork
 from quenched.models.landscape import Harmonic
 from quenched.numerics.checks import ParameterError
-from quenched.records.files import load, save
 from quenched.studies.shift_curvature import ShiftCurvature, anatomy, particles, trade_off
 from quenched.studies.shift_curvature.problem import SAME
+from tests.studies.outcomes import survives_a_file
 
 TINY = ShiftCurvature(
     model=GeneralisedLinear(GaussianTeacher(dimension=3, train=100, test=100)),
@@ -52,11 +51,7 @@ def test_it_draws_its_figures(outcome: xr.DataTree) -> None:
 
 
 def test_an_outcome_survives_a_file(outcome: xr.DataTree, tmp_path) -> None:
-    save(outcome, tmp_path / "outcome.nc")
-    back = load(tmp_path / "outcome.nc")
-    for node in outcome.subtree:
-        xr.testing.assert_identical(node.to_dataset(), back[node.path].to_dataset())
-    assert rebuild(back) == (TINY, 3)
+    survives_a_file(TINY, 3, outcome, tmp_path)
 
 
 def test_theory_and_experiment_agree(outcome: xr.DataTree) -> None:

@@ -16,7 +16,7 @@ from quenched.dynamics.base import AbstractDynamics
 from quenched.dynamics.batches import Fresh, Full
 from quenched.dynamics.gradient import Gradient, GradientState, own_keys
 from quenched.dynamics.sampling import AbstractSampling
-from quenched.dynamics.schedules import AbstractSchedule, rate_at
+from quenched.dynamics.schedules import AbstractSchedule, number_or_schedule, rate_at
 from quenched.dynamics.transforms import AbstractTransform
 from quenched.models.base import AbstractLossModel, AbstractModel, Disorder, Weights, squared_norm
 from quenched.numerics import checks
@@ -114,7 +114,7 @@ class EnergyConserving(AbstractDynamics):
     Raises ``ParameterError`` for values out of range. Source: arXiv:2201.11137, arXiv:2306.00352.
     """
 
-    lr: float | AbstractSchedule = eqx.field(default=0.01, converter=lambda v: v if isinstance(v, AbstractSchedule) else float(v))
+    lr: float | AbstractSchedule = eqx.field(default=0.01, converter=number_or_schedule)
     optimiser: AbstractEnergyConserving = BBI()
     batches: AbstractSampling = Full()
     ridge: float = eqx.field(default=0.0, converter=float)

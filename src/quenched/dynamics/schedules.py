@@ -32,6 +32,11 @@ class AbstractSchedule(eqx.Module):
         """The learning rate of a step (0-based), elementwise."""
 
 
+def number_or_schedule(value: Any) -> Any:
+    """A schedule as it is, anything else as a float: the converter of a field that may be either."""
+    return value if isinstance(value, AbstractSchedule) else float(value)
+
+
 def _numbers(values: Iterable[Any]) -> tuple[float, ...]:
     return tuple(float(value) for value in values)
 

@@ -20,7 +20,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Int8, PRNGKeyArray, UInt32
 
 from quenched.dynamics.base import AbstractDynamics
-from quenched.dynamics.schedules import AbstractSchedule, rate_at
+from quenched.dynamics.schedules import AbstractSchedule, number_or_schedule, rate_at
 from quenched.dynamics.stops import AbstractStop
 from quenched.models.base import AbstractModel, Disorder, Weights
 from quenched.models.spins import AbstractCouplingModel, AbstractSpinModel
@@ -50,10 +50,6 @@ class SweepState(eqx.Module):
     count: Int[Array, ""]
 
 
-def _number_or_schedule(value: Any) -> Any:
-    return value if isinstance(value, AbstractSchedule) else float(value)
-
-
 @public
 class Glauber(AbstractDynamics):
     """Sequential heat bath at temperature T: a step is a sweep, in which every spin meets its field once, in random order.
@@ -69,7 +65,7 @@ class Glauber(AbstractDynamics):
     model without a matrix of couplings.
     """
 
-    temperature: float | AbstractSchedule = eqx.field(default=0.0, converter=_number_or_schedule)
+    temperature: float | AbstractSchedule = eqx.field(default=0.0, converter=number_or_schedule)
 
     def __check_init__(self) -> None:
         if not isinstance(self.temperature, AbstractSchedule):

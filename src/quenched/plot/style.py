@@ -109,6 +109,19 @@ def axis_label(values: xr.DataArray, name: str | None = None) -> str:
     return text if units in ("", "1") else f"{text} ({units})"
 
 
+def panel_title(ax: Axes, letter: str, text: str) -> None:
+    """The letter of a panel, where it has one, and words, above its left end."""
+    with style():
+        ax.set_title(f"({letter}) {text}" if letter else text, loc="left", fontsize=12)
+
+
+def log_ticks(ax: Axes, values: Any) -> None:
+    """A logarithmic x axis with the values themselves as ticks: within two decades powers of ten say little."""
+    ax.set_xscale("log")
+    ax.set_xticks(values, [f"{value:g}" for value in values], minor=False)
+    ax.minorticks_off()
+
+
 def save_figure(figure: Figure, path: str | Path) -> tuple[Path, Path]:
     """Write ``path``.svg and ``path``.png (an ending of the path is kept as part of the name) and return the two paths.
 

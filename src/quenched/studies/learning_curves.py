@@ -11,9 +11,9 @@ import xarray as xr
 
 from quenched.models import Hopfield
 from quenched.numerics import checks
-from quenched.observables import mean_error
 from quenched.records.labels import Label, register_label
 from quenched.studies.memories import Effort, labelled, retrieved
+from quenched.studies.summary import ends
 from quenched.theory import hopfield
 
 register_label("critical_sample_size", Label("critical sample size", "M_c"))
@@ -21,8 +21,14 @@ register_label("critical_sample_size", Label("critical sample size", "M_c"))
 NAMES = ("archetype_overlap", "example_overlap", "largest_example_overlap")
 
 
-def expected(model: Hopfield, rules: Sequence[str], examples: Sequence[int], state: str = "archetype") -> xr.Dataset:
-    """``NAMES`` (rule, examples) of a state at T = 0, NaN where it does not exist, and ``critical_sample_size`` (rule)."""
+def expected(model: Hopfield, rules: Sequence[str], examples: Sequence[int]) -> xr.Dataset:
+    """``states`` of the archetype, and ``critical_sample_size`` (rule)."""
+    critical = [float(hopfield.critical_sample_size(model.load, model.quality, rule=rule)) for rule in rules]
+    return labelled(states(model, rules, examples).assign(critical_sample_size=("rule", critical)))
+
+
+def states(model: Hopfield, rules: Sequence[str], examples: Sequence[int], state: str = "archetype") -> xr.Dataset:
+    """``NAMES`` (rule, examples) of a state at T = 0, NaN where it does not exist."""
     rows = {name: np.full((len(rules), len(examples)), np.nan) for name in NAMES}
     for i, rule in enumerate(rules):
         for j, count in enumerate(examples):
@@ -33,10 +39,8 @@ def expected(model: Hopfield, rules: Sequence[str], examples: Sequence[int], sta
                 continue
             for name in NAMES:
                 rows[name][i, j] = float(found[name])
-    critical = [float(hopfield.critical_sample_size(model.load, model.quality, rule=rule)) for rule in rules]
-    variables: dict[str, Any] = {name: (("rule", "examples"), values) for name, values in rows.items()}
-    ds = xr.Dataset(variables | {"critical_sample_size": ("rule", critical)}, _coordinates(rules, examples))
-    return labelled(ds)
+    variables = {name: (("rule", "examples"), values) for name, values in rows.items()}
+    return labelled(xr.Dataset(variables, _coordinates(rules, examples)))
 
 
 def between(examples: Sequence[int], count: int = 40) -> tuple[int, ...]:
@@ -47,14 +51,12 @@ def between(examples: Sequence[int], count: int = 40) -> tuple[int, ...]:
 
 def measured(model: Hopfield, rules: Sequence[str], examples: Sequence[int], size: int, effort: Effort, seed: int) -> xr.Dataset:
     """Means and standard errors of ``NAMES`` (rule, examples) where sequential dynamics at T = 0 stops."""
-    rows = []
-    for rule in rules:
-        row = []
-        for count in examples:
-            run = retrieved(dataclasses.replace(model, rule=rule, examples=count), 0.0, size, effort, seed)
-            mean, error = mean_error(run[list(NAMES)])
-            row.append(mean.merge(error.rename({name: f"{name}_error" for name in NAMES})))
-        rows.append(xr.concat(row, "examples"))
+
+    def found(rule: str, count: int) -> xr.Dataset:
+        one = dataclasses.replace(model, rule=rule, examples=count)
+        return ends(retrieved(one, 0.0, size, effort, seed)[list(NAMES)])
+
+    rows = [xr.concat([found(rule, count) for count in examples], "examples") for rule in rules]
     return labelled(xr.concat(rows, "rule").assign_coords(_coordinates(rules, examples)))
 
 

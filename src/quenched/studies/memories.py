@@ -23,9 +23,9 @@ from quenched.dynamics import AbstractDynamics, Glauber, PiecewiseConstant, Sing
 from quenched.dynamics.simulate import simulate
 from quenched.models import Hopfield
 from quenched.numerics import checks
-from quenched.observables import EdwardsAnderson, mean_error, time_averages
+from quenched.observables import EdwardsAnderson, time_averages
 from quenched.records.labels import LABELS, Label, register_label
-from quenched.studies.summary import by_engine, number
+from quenched.studies.summary import by_engine, ends, number
 from quenched.theory import hopfield
 
 for _name, _label in {
@@ -63,15 +63,8 @@ class Effort(NamedTuple):
 
 def retrieved(model: Hopfield, temperature: float, size: int, effort: Effort, seed: int) -> xr.Dataset:
     """Order parameters from the model's start, one number per data set: where T = 0 dynamics stops, or averages over time."""
-    options: dict[str, Any] = {"size": size, "disorder": effort.disorder, "seed": seed}
     if temperature == 0:
-        # descent of a bounded energy ends by itself; 2000 sweeps are far more than it needs
-        run = simulate(model, Glauber(), steps=2000, times=[2000], stop=SingleFlipStable(), **options)
-        stopped = run["stop_step"].values
-        if np.any(stopped < 0):
-            raise checks.ConvergenceError(
-                f"{int(np.sum(stopped < 0))} of {stopped.size} runs at T = 0 still move after 2000 sweeps"
-            )
+        run = at_rest(model, size, effort, seed)
         last = run[[name for name in RETRIEVAL if name in run]].isel(t=-1, drop=True)
         return last.assign(edwards_anderson=xr.ones_like(last["spin_energy"])).mean("replica")
     steps = effort.settle + effort.sweeps
@@ -80,10 +73,25 @@ def retrieved(model: Hopfield, temperature: float, size: int, effort: Effort, se
         Glauber(temperature),
         steps=steps,
         times=range(0, steps + 1, 5),
+        size=size,
+        disorder=effort.disorder,
+        seed=seed,
         accumulators=(EdwardsAnderson(effort.settle),),
-        **options,
     )
     return time_averages(run, effort.settle)[list(RETRIEVAL)].mean("replica")
+
+
+def at_rest(model: Hopfield, size: int, effort: Effort, seed: int, **measured: Any) -> xr.Dataset:
+    """A run of sequential dynamics at T = 0 until nothing moves; ``measured`` are further arguments of ``simulate``.
+
+    Descent of a bounded energy ends by itself: raises ``ConvergenceError`` after 2000 sweeps, far more than it needs.
+    """
+    options: dict[str, Any] = {"size": size, "disorder": effort.disorder, "seed": seed, **measured}
+    run = simulate(model, Glauber(), steps=2000, times=[2000], stop=SingleFlipStable(), **options)
+    moving = run["stop_step"].values < 0
+    if np.any(moving):
+        raise checks.ConvergenceError(f"{int(np.sum(moving))} of {moving.size} runs at T = 0 still move after 2000 sweeps")
+    return run
 
 
 def cooled(model: Hopfield, temperature: float, size: int, effort: Effort, seed: int) -> xr.Dataset:
@@ -131,12 +139,10 @@ def along_sizes(model: Hopfield, temperature: float, sizes: Sequence[int], effor
     parts = []
     for size in sizes:
         values = sample(model, temperature, size, effort, seed)
-        mean, error = mean_error(values)
         # the free energy of a metastable state is that of the networks that are still in it
         stayed = values["advantage"].dropna("disorder")
-        if 2 * stayed.size >= values["advantage"].size:
-            mean["advantage"], error["advantage"] = mean_error(stayed)
-        parts.append(mean.merge(error.rename({name: f"{name}_error" for name in error.data_vars})))
+        half = 2 * stayed.size >= values["advantage"].size
+        parts.append(ends(values).assign(ends(xr.Dataset({"advantage": stayed})) if half else {}))
     found = xr.concat(parts, xr.IndexVariable("size", np.asarray(sizes, np.float64)))
     return labelled(xr.concat([found, extrapolated(found)], "size"))
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from quenched import plot
-from quenched.plot.style import axis_label, colour, marker
+from quenched.plot.style import axis_label, colour, log_ticks, marker
 from quenched.studies import memory_lines
 
 if TYPE_CHECKING:
@@ -50,13 +51,6 @@ def learning_curve(theory: xr.Dataset, experiment: xr.Dataset, name: str, ax: Ax
         ax.set_ylabel(LABELS[name])
 
 
-def log_ticks(ax: Axes, values: np.ndarray) -> None:
-    """A logarithmic axis with the values themselves as ticks: within two decades powers of ten say little."""
-    ax.set_xscale("log")
-    ax.set_xticks(values, [f"{value:g}" for value in values], minor=False)
-    ax.minorticks_off()
-
-
 def phase_diagram(lines: xr.Dataset, ax: Axes) -> None:
     """Lines in the plane of load and temperature, with the phases written in."""
     with plot.style():
@@ -94,19 +88,13 @@ def finite_size(theory: xr.Dataset, experiment: xr.Dataset, ax: Axes) -> None:
         ax.legend()
 
 
-def title(ax: Axes, letter: str, text: str) -> None:
-    """Letter and words above a panel."""
-    with plot.style():
-        ax.set_title(f"{letter}   {text}", loc="left", fontsize=13)
-
-
-def point_figure(theory: dict[str, xr.Dataset], experiment: dict[str, xr.Dataset]) -> Figure:
-    """Phase diagram and finite sizes, whichever there are."""
-    shown = [name for name in ("diagram", "point") if name in (theory if name == "diagram" else experiment)]
-    figure, axes = plot.panels(1, len(shown), width=6.2, height=5.0)
-    for ax, name in zip(axes, shown, strict=True):
-        if name == "diagram":
-            phase_diagram(theory[name], ax)
-        else:
-            finite_size(theory[name], experiment[name], ax)
+def point_figure(
+    theory: dict[str, xr.Dataset], experiment: dict[str, xr.Dataset], lines: str, draw: Callable[[xr.Dataset, Axes], None]
+) -> Figure:
+    """The part ``lines`` of the theory as ``draw`` draws it, and finite sizes of the point, whichever there are."""
+    figure, axes = plot.panels(1, (lines in theory) + ("point" in experiment), width=6.2, height=5.0)
+    if lines in theory:
+        draw(theory[lines], axes[0])
+    if "point" in experiment:
+        finite_size(theory["point"], experiment["point"], axes[-1])
     return figure

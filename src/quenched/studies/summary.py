@@ -13,6 +13,15 @@ from quenched.observables.statistics import SAMPLE_DIMS, mean_error
 ENGINES = ("theory", "experiment")
 
 
+def groups(tree: xr.DataTree) -> tuple[dict[str, xr.Dataset], dict[str, xr.Dataset]]:
+    """The Datasets below ``/theory`` and below ``/experiment``, by name; nothing for an engine that the tree lacks."""
+    theory, experiment = (
+        {name: node.to_dataset(inherit=False) for name, node in tree[engine].children.items()} if engine in tree.children else {}
+        for engine in ENGINES
+    )
+    return theory, experiment
+
+
 def final_values(tree: xr.DataTree) -> xr.Dataset:
     """Mean and standard error over samples of every order parameter that is one number at the last time.
 

@@ -11,7 +11,9 @@ from quenched import plot
 from quenched.losses import QuadraticHinge
 from quenched.observables import gaps
 from quenched.observables.fdt import effective_temperature
+from quenched.plot.style import panel_title
 from quenched.studies.effective_noise.control_figures import draw as control_figures
+from quenched.studies.summary import groups
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,9 +29,7 @@ def temperatures(fluctuations: xr.Dataset) -> dict[str, xr.Dataset]:
 
 def draw(study: EffectiveNoise, tree: xr.DataTree) -> Mapping[str, Figure]:
     """Every figure of the study, from the outcome of ``run``; parts that the study leaves out are left out."""
-    theory, experiment = (
-        {name: node.to_dataset() for name, node in tree[engine].children.items()} for engine in ("theory", "experiment")
-    )
+    theory, experiment = groups(tree)
     hot = {"theory": temperatures(theory["fluctuations"]), "simulation": temperatures(experiment["fluctuations"])}
     digits = temperatures(experiment["data_fluctuations"]) if "data_fluctuations" in experiment else None
     figures = {
@@ -68,7 +68,7 @@ def overview(
     figure, axes = plot.panels(len(panels) // columns, columns, width=5.4)
     for ax, letter, (title, fill) in zip(axes, "abcdef", panels.items(), strict=False):
         fill(ax)
-        _title(ax, letter, title)
+        panel_title(ax, letter, title)
     # one rule has one colour in all panels, so that one legend serves them
     for ax in axes[1:]:
         if (legend := ax.get_legend()) is not None:
@@ -80,10 +80,10 @@ def fluctuation_response(hot: Mapping[str, dict[str, xr.Dataset]], digits: dict[
     """Response against displacement: the slope is the inverse temperature."""
     figure, axes = plot.panels(1, 1 if digits is None else 2, width=6.2)
     plot.parametric_fdt(hot["theory"], hot["simulation"], axes[0])
-    _title(axes[0], "a", "Gaussian mixture")
+    panel_title(axes[0], "a", "Gaussian mixture")
     if digits is not None:
         plot.parametric_fdt(None, digits, axes[1])
-        _title(axes[1], "b", "handwritten digits")
+        panel_title(axes[1], "b", "handwritten digits")
     return figure
 
 
@@ -97,7 +97,7 @@ def boundaries(study: EffectiveNoise, theory: xr.Dataset, experiment: xr.Dataset
     for ax, letter, name in zip(axes, "ab", names, strict=False):
         simulated, predicted = (gaps.histogram(data["gap"].sel(rule=name), limits=limits) for data in (experiment, theory))
         plot.gap_histogram(simulated, ax, margin=margin, theory=predicted)
-        _title(ax, letter, name)
+        panel_title(ax, letter, name)
     return figure
 
 
@@ -106,8 +106,3 @@ def long_lags(theory: xr.Dataset, experiment: xr.Dataset) -> Figure:
     figure, (ax,) = plot.panels(width=7.0, height=4.8)
     plot.temperature_against_lag(temperatures(theory), temperatures(experiment), ax)
     return figure
-
-
-def _title(ax: Axes, letter: str, text: str) -> None:
-    with plot.style():
-        ax.set_title(f"({letter}) {text}", loc="left", fontsize=12)

@@ -14,6 +14,7 @@ from quenched.observables import mean_error
 from quenched.studies import learning_curves, memories
 from quenched.studies.claims import Claim, Measured, Reference
 from quenched.studies.memories import Effort
+from quenched.studies.summary import ends
 from quenched.theory import hopfield
 from quenched.theory.hopfield import PatternLaw
 
@@ -107,11 +108,9 @@ def both_sides() -> Measured:
 
 
 def _sizes(model: Hopfield, temperature: float) -> xr.Dataset:
-    parts = []
-    for size in (500, 1000, 2000):
-        mean, error = mean_error(memories.retrieved(model, temperature, size, Effort(16), 2))
-        parts.append(mean.merge(error.rename({name: f"{name}_error" for name in error.data_vars})))
-    return xr.concat(parts, xr.IndexVariable("size", [500.0, 1000.0, 2000.0]))
+    sizes = (500, 1000, 2000)
+    parts = [ends(memories.retrieved(model, temperature, size, Effort(16), 2)) for size in sizes]
+    return xr.concat(parts, xr.IndexVariable("size", np.asarray(sizes, np.float64)))
 
 
 CLAIMS = (

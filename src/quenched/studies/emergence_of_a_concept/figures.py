@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from quenched import plot
-from quenched.plot.style import axis_label, colour, marker
+from quenched.plot.style import axis_label, colour, log_ticks, marker, panel_title
 from quenched.studies import memory_figures as shared
+from quenched.studies.summary import groups
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,10 +22,7 @@ Groups = dict[str, xr.Dataset]
 
 def draw(study: EmergenceOfAConcept, tree: xr.DataTree) -> Mapping[str, Figure]:
     """Every figure of the study, from the outcome of ``run``; parts that the study leaves out are left out."""
-    theory, experiment = (
-        {name: node.to_dataset() for name, node in tree[engine].children.items()} if engine in tree.children else {}
-        for engine in ("theory", "experiment")
-    )
+    theory, experiment = groups(tree)
     figures = {}
     if "concept" in experiment:
         figures["concept"] = concept(study, theory, experiment)
@@ -33,7 +31,7 @@ def draw(study: EmergenceOfAConcept, tree: xr.DataTree) -> Mapping[str, Figure]:
     if "sample_size" in theory:
         figures["sample-size"] = sample_size(theory["sample_size"])
     if "diagram" in theory or "point" in experiment:
-        figures["phases"] = shared.point_figure(theory, experiment)
+        figures["phases"] = shared.point_figure(theory, experiment, "diagram", shared.phase_diagram)
     if "fields" in experiment:
         figures["fields"] = fields(study, theory["fields"], experiment["fields"])
     return figures
@@ -46,7 +44,7 @@ def concept(study: EmergenceOfAConcept, theory: Groups, experiment: Groups) -> F
         axes, ("archetype_overlap", "example_overlap"), "ab", ("with the archetype", "with its examples"), strict=True
     ):
         shared.learning_curve(theory["concept"], experiment["concept"], name, ax)
-        shared.title(ax, letter, f"overlap {words}, $r={study.quality:g}$, $\\alpha={study.load:g}$, $T=0$")
+        panel_title(ax, letter, f"overlap {words}, $r={study.quality:g}$, $\\alpha={study.load:g}$, $T=0$")
     with plot.style():
         axes[0].axhline(study.quality, color="grey", lw=1, ls="--", label="one example: $m=r$")
         axes[0].legend(loc="lower right")
@@ -64,12 +62,12 @@ def memory(study: EmergenceOfAConcept, theory: xr.Dataset, experiment: xr.Datase
             ax.errorbar(experiment["examples"], value, error, ls="none", marker=marker(i), color=colour(i), label=label)
         for state, line in (("example", "-"), ("archetype", "--")):
             ax.plot([], [], color="black", ls=line, label=f"theory: state of the {state}")
-        shared.log_ticks(ax, experiment["examples"].values)
+        log_ticks(ax, experiment["examples"].values)
         ax.set_xlabel(axis_label(experiment["examples"]))
         ax.set_ylabel("overlap at the end, from an example")
         ax.set_ylim(0, 1.05)
         ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    shared.title(ax, "", f"$r={study.memory_quality:g}$, $\\alpha={study.memory_load:g}$, $T=0$, $N={study.curve_size}$")
+    panel_title(ax, "", f"$r={study.memory_quality:g}$, $\\alpha={study.memory_load:g}$, $T=0$, $N={study.curve_size}$")
     return figure
 
 
@@ -84,13 +82,13 @@ def sample_size(theory: xr.Dataset) -> Figure:
                 ax.plot(one["quality"], one["critical_sample_size"], color=colour(i), label=rf"$\alpha={load:g}$")
                 ax.plot(one["quality"], one["weak_sample_size"], color=colour(i), ls=":", lw=1.4)
             ax.plot([], [], color="black", ls=":", lw=1.4, label=rf"$r\to0$: $\propto r^{{{power}}}$")
-            shared.log_ticks(ax, theory["quality"].values)
+            log_ticks(ax, theory["quality"].values)
             ax.set_yscale("log")
             ax.set_ylim(bottom=0.8)
             ax.set_xlabel(axis_label(theory["quality"]))
             ax.set_ylabel(axis_label(theory["critical_sample_size"]))
             ax.legend()
-        shared.title(ax, letter, str(rule))
+        panel_title(ax, letter, str(rule))
     return figure
 
 
@@ -115,5 +113,5 @@ def fields(study: EmergenceOfAConcept, theory: xr.Dataset, experiment: xr.Datase
         ax.set_ylabel(axis_label(experiment["field_density"]))
         ax.legend(loc="upper left")
     model = study.field_model()
-    shared.title(ax, "", f"$r={model.quality:g}$, $M={model.examples}$, $\\alpha={model.load:g}$, $T=0$, {model.rule}")
+    panel_title(ax, "", f"$r={model.quality:g}$, $M={model.examples}$, $\\alpha={model.load:g}$, $T=0$, {model.rule}")
     return figure

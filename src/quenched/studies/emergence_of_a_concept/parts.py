@@ -7,15 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from quenched.dynamics import Glauber, SingleFlipStable
-from quenched.dynamics.simulate import simulate
 from quenched.models import Hopfield
 from quenched.models.hebbian import RULES
 from quenched.numerics import checks
 from quenched.observables.local_fields import field_histogram, gauged_fields
 from quenched.records.labels import LABELS
 from quenched.studies import learning_curves
-from quenched.studies.memories import Effort
+from quenched.studies.memories import Effort, at_rest
 from quenched.theory import hopfield
 
 STATES = ("archetype", "example")
@@ -24,8 +22,8 @@ BINS = 40
 
 def memories_expected(model: Hopfield, examples: Sequence[int]) -> xr.Dataset:
     """Order parameters (state, examples) of the archetype's state and of an example's, NaN where it does not exist."""
-    parts = [learning_curves.expected(model, ("unsupervised",), examples, state).isel(rule=0, drop=True) for state in STATES]
-    return xr.concat(parts, xr.IndexVariable("state", list(STATES))).drop_vars("critical_sample_size")
+    parts = [learning_curves.states(model, ("unsupervised",), examples, state).isel(rule=0, drop=True) for state in STATES]
+    return xr.concat(parts, xr.IndexVariable("state", list(STATES)))
 
 
 def sample_sizes(qualities: Sequence[float], loads: Sequence[float]) -> xr.Dataset:
@@ -49,17 +47,7 @@ def sample_sizes(qualities: Sequence[float], loads: Sequence[float]) -> xr.Datas
 
 def fields_measured(model: Hopfield, size: int, effort: Effort, seed: int) -> xr.Dataset:
     """Histogram of the local fields where the archetype's run at T = 0 stops."""
-    run = simulate(
-        model,
-        Glauber(),
-        steps=2000,
-        times=[2000],
-        stop=SingleFlipStable(),
-        size=size,
-        disorder=effort.disorder,
-        seed=seed,
-        final={"local_field": gauged_fields},
-    )
+    run = at_rest(model, size, effort, seed, final={"local_field": gauged_fields})
     return field_histogram(run["local_field"], bins=BINS)
 
 

@@ -6,24 +6,22 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 import xarray as xr
 
 from quenched.models import Hopfield
-from quenched.models.hebbian import RULES
 from quenched.numerics import checks
-from quenched.studies import learning_curves, memories, memory_lines
+from quenched.studies import learning_curves, memory_lines
 from quenched.studies.base import Study
 from quenched.studies.claims import Claim
 from quenched.studies.emergence_of_a_concept import parts
-from quenched.studies.memories import Effort
+from quenched.studies.memory_study import MemoryStudy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 @dataclasses.dataclass(frozen=True)
-class EmergenceOfAConcept(Study):
+class EmergenceOfAConcept(MemoryStudy):
     """A network stores blurred examples without being told what they are examples of. Few are memorised one by one; of many,
     their archetype becomes an attractor, though it was never shown.
     """
@@ -41,47 +39,24 @@ class EmergenceOfAConcept(Study):
         r"M_c \propto r^{-4}, \quad \mathrm{with\ a\ teacher} \quad M_c \propto r^{-2}",
     )
 
-    model: Hopfield = Hopfield(load=0.02, examples=20, quality=0.5)
-    """Network of the point, of its phase diagram and of its local fields."""
-    temperature: float = 0.2
-    """Temperature of the point."""
-    sizes: tuple[int, ...] = (500, 1000, 2000)
-    """Numbers of spins of the point, extrapolated to infinity. Empty: no simulation of it."""
-    examples: tuple[int, ...] = (30, 50, 75, 100, 150, 250, 400)
-    """Examples per archetype of the learning curves. Empty: left out."""
-    load: float = 0.02
-    """Their load."""
-    quality: float = 0.2
-    """Their quality."""
     memory_examples: tuple[int, ...] = (2, 3, 5, 10, 20)
     """Examples per archetype of the runs that start from an example. Empty: left out."""
     memory_load: float = 0.01
     """Their load."""
     memory_quality: float = 0.5
     """Their quality."""
-    curve_size: int = 2000
-    """Spins of the learning curves, of the runs from an example and of the local fields."""
     qualities: tuple[float, ...] = (0.05, 0.08, 0.12, 0.18, 0.27, 0.4, 0.6, 0.8)
     """Qualities of the critical sample sizes. Empty: left out."""
     loads: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1)
     """Loads of the critical sample sizes."""
     lines: int = 33
     """Points of the lines of the phase diagram. 0: left out."""
-    disorder: int = 8
-    """Networks per number."""
-    sweeps: int = 200
-    """Sweeps over which equilibrium is averaged."""
 
     def check(self) -> None:
-        for name, low in {"curve_size": 2, "disorder": 2, "sweeps": 40, "lines": 0}.items():
-            checks.integer_at_least(name, getattr(self, name), low)
-        for name, low in {"sizes": 2, "examples": 1, "memory_examples": 1}.items():
-            for count in getattr(self, name):
-                checks.integer_at_least(name, count, low)
-        memories.check_temperature(self.model, self.temperature)
-        for name in ("load", "memory_load"):
-            checks.positive(name, getattr(self, name))
-        for name, values in {"quality": (self.quality, self.memory_quality), "qualities": self.qualities}.items():
+        super().check()
+        self.check_integers({"lines": 0}, {"memory_examples": 1})
+        checks.positive("memory_load", self.memory_load)
+        for name, values in {"memory_quality": (self.memory_quality,), "qualities": self.qualities}.items():
             for value in values:
                 checks.in_interval(name, value, 0.0, 1.0, closed="right")
         for value in self.loads:
@@ -95,15 +70,8 @@ class EmergenceOfAConcept(Study):
             "paper": cls(sizes=(500, 1000, 2000, 4000), curve_size=3000, disorder=32, sweeps=400, lines=65),
         }
 
-    @property
-    def effort(self) -> Effort:
-        """How much a simulation is."""
-        return Effort(self.disorder, sweeps=self.sweeps)
-
     def theory(self, seed: int, progress: bool) -> xr.DataTree:
-        found = {"point": memories.expected(self.model, self.temperature)}
-        if self.examples:
-            found["concept"] = learning_curves.expected(self.curve_model(), RULES, learning_curves.between(self.examples))
+        found = self.shared_theory()
         if self.memory_examples:
             found["memory"] = parts.memories_expected(self.memory_model(), self.memory_examples)
         if self.qualities:
@@ -114,13 +82,7 @@ class EmergenceOfAConcept(Study):
         return xr.DataTree.from_dict(found)
 
     def experiment(self, seed: int, progress: bool) -> xr.DataTree | None:
-        found = {}
-        if self.sizes:
-            found["point"] = memories.along_sizes(self.model, self.temperature, self.sizes, self.effort, seed)
-        if self.examples:
-            found["concept"] = learning_curves.measured(
-                self.curve_model(), RULES, self.examples, self.curve_size, self.effort, seed
-            )
+        found = self.shared_experiment(seed)
         if self.memory_examples:
             found["memory"] = learning_curves.measured(
                 self.memory_model(), ("unsupervised",), self.memory_examples, self.curve_size, self.effort, seed
@@ -129,10 +91,6 @@ class EmergenceOfAConcept(Study):
             found["fields"] = parts.fields_measured(self.field_model(), self.curve_size, self.effort, seed)
         return xr.DataTree.from_dict(found) if found else None
 
-    def curve_model(self) -> Hopfield:
-        """The network of the learning curves; its rule and examples are what varies."""
-        return Hopfield(load=self.load, quality=self.quality)
-
     def memory_model(self) -> Hopfield:
         """The network that starts from an example."""
         return Hopfield(load=self.memory_load, quality=self.memory_quality, start="example")
@@ -140,14 +98,6 @@ class EmergenceOfAConcept(Study):
     def field_model(self) -> Hopfield:
         """The network of the local fields."""
         return dataclasses.replace(self.model, start="archetype")
-
-    def transitions(self, x: str, y: str) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
-        """Lines of the phase diagram in the plane of ``model.load`` and ``temperature``."""
-        return memory_lines.transitions(self.model, x, y)
-
-    def summary(self, tree: xr.DataTree) -> xr.Dataset:
-        """Numbers of the point: by theory, and extrapolated from simulations."""
-        return memories.summarise(tree)
 
     def figures(self, tree: xr.DataTree) -> Mapping[str, Figure]:
         from quenched.studies.emergence_of_a_concept import figures

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from quenched import plot
-from quenched.plot.style import axis_label, colour, marker
+from quenched.plot.style import axis_label, colour, log_ticks, marker, panel_title
+from quenched.studies.summary import groups
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,10 +23,7 @@ NAMES = {"bbi": "BBI", "sep": "ECDSep"}
 
 def draw(study: EnergyConservingDescent, tree: xr.DataTree) -> Mapping[str, Figure]:
     """Every figure of the study, from the outcome of ``run``; parts that the study leaves out are left out."""
-    theory, experiment = (
-        {name: node.to_dataset() for name, node in tree[engine].children.items()} if engine in tree.children else {}
-        for engine in ("theory", "experiment")
-    )
+    theory, experiment = groups(tree)
     figures = {}
     if "distribution" in experiment:
         figures["distribution"] = law(study, theory["distribution"], experiment)
@@ -62,13 +60,11 @@ def law(study: EnergyConservingDescent, theory: xr.Dataset, experiment: Mapping[
             ax.plot([], [], ls="none", marker="o", color="black", label=rf"runs, $dt={study.step:g}$")
             if "coarse" in experiment:
                 ax.plot([], [], ls="none", marker="o", color="black", mfc="white", label=rf"$dt={study.coarse_step:g}$")
-            ax.set_xscale("log")
             ax.set_yscale("log")
-            ax.set_xticks(theory["dimension"].values, [str(n) for n in theory["dimension"].values], minor=False)
-            ax.minorticks_off()
+            log_ticks(ax, theory["dimension"].values)
             ax.set_xlabel(axis_label(theory["dimension"]))
             ax.set_ylabel("$V$: quantiles of the loss above $V_0$")
-            ax.set_title(f"{letter}   {NAMES[str(kind)]}", loc="left", fontsize=13)
+            panel_title(ax, letter, NAMES[str(kind)])
             if ax is axes[-1]:
                 ax.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=10)
     return figure
@@ -90,7 +86,7 @@ def race(experiment: xr.Dataset) -> Figure:
         ax.set_xlabel(axis_label(experiment["step"]))
         ax.set_ylabel(axis_label(experiment["best_loss"]))
         ax.legend()
-        ax.set_title("Zakharov's function, ten parameters", loc="left", fontsize=13)
+        panel_title(ax, "", "Zakharov's function, ten parameters")
     return figure
 
 
@@ -101,11 +97,8 @@ def valleys(experiment: xr.Dataset) -> Figure:
         for i, rule in enumerate(experiment["rule"].values):
             one = experiment["steps_needed"].sel(rule=rule)
             ax.plot(one["curvature"], one, color=colour(i), marker=marker(i), lw=1.2, label=str(rule))
-        ax.set_xscale("log")
+        log_ticks(ax, experiment["curvature"].values)
         ax.set_yscale("log")
-        values = experiment["curvature"].values
-        ax.set_xticks(values, [f"{value:g}" for value in values], minor=False)
-        ax.set_xticks([], minor=True)
         ax.set_xlabel(axis_label(experiment["curvature"]))
         ax.set_ylabel(axis_label(experiment["steps_needed"]))
         ax.legend()

@@ -14,7 +14,6 @@ from quenched.models.rough_landscapes import AbstractTestLandscape, TwoBasins, V
 from quenched.records.labels import Label, register_label
 from quenched.theory import microcanonical
 
-register_label("best_loss", Label("lowest energy of a step so far", r"F_{\min}"))
 register_label("steps_needed", Label("steps to a part in 10^8 of the loss", "k"))
 register_label("entry_ratio", Label("runs that enter the wide basin first, over the narrow one", "n_1/n_2"))
 

@@ -9,9 +9,10 @@ import numpy as np
 import xarray as xr
 
 from quenched import plot
-from quenched.plot.style import axis_label, colour
+from quenched.plot.style import axis_label, colour, panel_title
 from quenched.studies.limiting_dynamics import plane
 from quenched.studies.limiting_dynamics.network import SWEEPS
+from quenched.studies.summary import groups
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,9 +33,7 @@ RESNET = "ResNet-18 on ImageNet"
 
 def draw(study: LimitingDynamics, tree: xr.DataTree) -> Mapping[str, Figure]:
     """Every figure of the study, from the outcome of ``run``; parts that the study leaves out are left out."""
-    theory, experiment = (
-        {name: node.to_dataset() for name, node in tree[engine].children.items()} for engine in ("theory", "experiment")
-    )
+    theory, experiment = groups(tree)
     figures = {"displacement": displacement(theory, experiment), "relaxation": relaxation(theory, experiment)}
     if "plane" in theory:
         figures["plane"] = modified_loss(theory["plane"], experiment["plane"])
@@ -58,7 +57,7 @@ def displacement(theory: Groups, experiment: Groups) -> Figure:
         ax.set_ylabel(r"$E|\theta_k-\theta_0|^2$")
         if name == "power_laws":
             _closed(theory[name], ax)
-        _title(ax, letter, titles[name])
+        panel_title(ax, letter, titles[name])
     return figure
 
 
@@ -85,8 +84,8 @@ def relaxation(theory: Groups, experiment: Groups) -> Figure:
     for i, name in enumerate(expected["rule"].values):
         _path(expected.sel(rule=name), found.sel(rule=name), axes[0], i, str(name))
         _portrait(expected.sel(rule=name), found.sel(rule=name), axes[1], i, str(name))
-    _title(axes[0], "a", "on the way to the minimum")
-    _title(axes[1], "b", "in phase space")
+    panel_title(axes[0], "a", "on the way to the minimum")
+    panel_title(axes[1], "b", "in phase space")
     axes[1].set_ylim(top=0.09)
     for ax in axes[:2]:
         with plot.style():
@@ -96,7 +95,7 @@ def relaxation(theory: Groups, experiment: Groups) -> Figure:
         axes[2].set_yscale("log")
         plot.compare(theory["spectra"], experiment["spectra"], "power_spectrum", axes[2], dim="frequency")
         axes[2].set_ylabel("$S(w)$: power spectrum")
-        _title(axes[2], "c", "power spectra")
+        panel_title(axes[2], "c", "power spectra")
     return figure
 
 
@@ -162,9 +161,9 @@ def modified_loss(theory: xr.Dataset, found: xr.Dataset) -> Figure:
             ax.plot(found["path_1"], found["path_2"], color="black", lw=0.5, alpha=0.5)
             ax.set_xlim(-reach, reach)
             ax.set_ylim(-reach, reach)
-    _title(left, "a", "level lines of the loss, a path")
+    panel_title(left, "a", "level lines of the loss, a path")
     rate, error = float(found["circulation_rate"]), float(found["circulation_rate_error"])
-    _title(right, "b", f"modified loss, current $2Q={float(theory['circulation_rate']):.3g}$, paths {rate:.2f}±{error:.2f}")
+    panel_title(right, "b", f"modified loss, current $2Q={float(theory['circulation_rate']):.3g}$, paths {rate:.2f}±{error:.2f}")
     return figure
 
 
@@ -180,7 +179,7 @@ def network(theory: Groups, experiment: Groups) -> Figure:
         plot.compare(theory[dim], experiment[dim], "exponent", ax, dim=dim, published={RESNET: PUBLISHED[dim]})
         if letter != "a" and (legend := ax.get_legend()) is not None:
             legend.remove()
-        _title(ax, letter, "exponent")
+        panel_title(ax, letter, "exponent")
     _strides(theory, experiment, axes[3])
     _density(experiment["anatomy"], axes[4])
     _alignment(experiment["anatomy"], axes[5])
@@ -201,7 +200,7 @@ def _strides(theory: Groups, experiment: Groups, ax: Axes) -> None:
         ax.set_xlabel(r"predicted $E|\theta_k-\theta_{k-1}|^2$")
         ax.set_ylabel("measured over predicted")
         ax.legend()
-    _title(ax, "d", "squared step length")
+    panel_title(ax, "d", "squared step length")
 
 
 def _density(found: xr.Dataset, ax: Axes) -> None:
@@ -217,7 +216,7 @@ def _density(found: xr.Dataset, ax: Axes) -> None:
             axis_label(found["eigenvalue_grid"]) if "long_name" in found["eigenvalue_grid"].attrs else r"eigenvalue $\rho$"
         )
         ax.set_ylabel(axis_label(found["spectral_density"]))
-    _title(ax, "e", f"Hessian; {100 * float(found['negative_mass']):.1f} % negative")
+    panel_title(ax, "e", f"Hessian; {100 * float(found['negative_mass']):.1f} % negative")
 
 
 def _alignment(found: xr.Dataset, ax: Axes) -> None:
@@ -232,9 +231,4 @@ def _alignment(found: xr.Dataset, ax: Axes) -> None:
         ax.set_xlabel(axis_label(found["eigenvalue"]))
         ax.set_ylabel(axis_label(found["noise_along"]))
         ax.legend()
-    _title(ax, "f", rf"noise and curvature, $\cos(\Sigma,H)={float(found['alignment']):.2f}$")
-
-
-def _title(ax: Axes, letter: str, text: str) -> None:
-    with plot.style():
-        ax.set_title(f"({letter}) {text}", loc="left", fontsize=12)
+    panel_title(ax, "f", rf"noise and curvature, $\cos(\Sigma,H)={float(found['alignment']):.2f}$")

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from quenched import plot
-from quenched.plot.style import axis_label, colour, marker
+from quenched.plot.style import axis_label, colour, marker, panel_title
 from quenched.sampling import (
     AbstractField,
     AbstractTarget,
@@ -22,6 +22,7 @@ from quenched.sampling import (
     two_modes,
 )
 from quenched.studies.neis import zero
+from quenched.studies.summary import groups
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,10 +50,7 @@ PUBLISHED: tuple[tuple[AbstractTarget, AbstractField, Published], ...] = (
 
 def draw(study: Neis, tree: xr.DataTree) -> Mapping[str, Figure]:
     """Every figure of the study, from the outcome of ``run``; parts that the study leaves out are left out."""
-    theory, experiment = (
-        {name: node.to_dataset(inherit=False) for name, node in tree[engine].children.items()}
-        for engine in ("theory", "experiment")
-    )
+    theory, experiment = groups(tree)
     found = {}
     if "curve" in experiment:
         found["training"] = training(study, theory["target"], experiment)
@@ -71,11 +69,6 @@ def published(study: Neis) -> Published:
     """The paper's numbers for this target and field."""
     known = (numbers for target, field, numbers in PUBLISHED if (study.target, study.field) == (target, field))
     return next(known, Published(None, {}))
-
-
-def _title(ax: Axes, letter: str, text: str) -> None:
-    with plot.style():
-        ax.set_title(f"{letter}   {text}" if letter else text, loc="left", fontsize=13)
 
 
 # ---- training
@@ -130,7 +123,7 @@ def flow(study: Neis, lines: xr.Dataset) -> Figure:
             ax.set_aspect("equal")
             ax.set_xlabel("$x_1$: first coordinate")
             ax.set_ylabel("$x_2$: second coordinate")
-        _title(ax, letter, f"{when} training")
+        panel_title(ax, letter, f"{when} training")
     with plot.style():
         axes[0].plot([], [], color="grey", label="target")
         axes[0].legend(loc="lower left", fontsize=10)
@@ -190,8 +183,8 @@ def methods(study: Neis, found: xr.Dataset) -> Figure:
         right.set_yscale("log")
         right.set_ylabel(r"$\mathrm{Var}\,w/(E\,w)^2$: relative variance seen")
     queries = rf"${float(found.attrs['budget']) / 1e6:.2g}\times10^6$ queries each"
-    _title(left, "a", f"{found.sizes['repeat']} estimates, {queries}")
-    _title(right, "b", "their weights")
+    panel_title(left, "a", f"{found.sizes['repeat']} estimates, {queries}")
+    panel_title(right, "b", "their weights")
     return figure
 
 
@@ -223,9 +216,9 @@ def zero_variance(theory: Mapping[str, xr.Dataset], experiment: Mapping[str, xr.
         second.set_ylabel(r"$\sigma_A$: standard deviation of the weight")
         second.legend(loc="upper right")
         _bumps(experiment["transport"], third)
-    _title(first, "a", "on the line, $b=1$")
-    _title(second, "b", r"on the torus, $\nabla\cdot b=\rho_1-\rho_0$")
-    _title(third, "c", "transport to three bumps")
+    panel_title(first, "a", "on the line, $b=1$")
+    panel_title(second, "b", r"on the torus, $\nabla\cdot b=\rho_1-\rho_0$")
+    panel_title(third, "c", "transport to three bumps")
     return figure
 
 

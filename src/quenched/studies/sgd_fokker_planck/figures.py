@@ -9,7 +9,8 @@ import numpy as np
 import xarray as xr
 
 from quenched import plot
-from quenched.plot.style import axis_label, colour
+from quenched.plot.style import axis_label, colour, panel_title
+from quenched.studies.summary import groups
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,9 +23,7 @@ Groups = Mapping[str, xr.Dataset]
 
 def draw(study: SgdFokkerPlanck, tree: xr.DataTree) -> Mapping[str, Figure]:
     """Every figure of the study, from the outcome of ``run``; parts that the study leaves out are left out."""
-    theory, experiment = (
-        {name: node.to_dataset() for name, node in tree[engine].children.items()} for engine in ("theory", "experiment")
-    )
+    theory, experiment = groups(tree)
     figures = {"batch-size": batch_size(theory, experiment)}
     if "momentum" in theory or "preference" in theory:
         figures["momentum-and-noise"] = beyond(theory, experiment)
@@ -41,7 +40,7 @@ def network(found: xr.Dataset) -> Figure:
         plot.compare(None, found, name, ax, dim="batch_size")
         ax.set_xscale("log")
         ax.set_ylim(bottom=0)
-        _title(ax, letter, {"sharpness": "sharpness", "hessian_trace": "trace", "test_error": "test error"}[name])
+        panel_title(ax, letter, {"sharpness": "sharpness", "hessian_trace": "trace", "test_error": "test error"}[name])
     for ax in axes[1:]:
         if (legend := ax.get_legend()) is not None:
             legend.remove()
@@ -52,17 +51,17 @@ def batch_size(theory: Groups, experiment: Groups) -> Figure:
     """Densities after equal numbers of examples and in the end; populations; mixing times."""
     figure, (first, second, third, fourth) = plot.panels(2, 2, width=6.2)
     _densities(theory["densities"], experiment["densities"], first, "density")
-    _title(first, "a", "after equal numbers of examples")
+    panel_title(first, "a", "after equal numbers of examples")
     _densities(theory["densities"], None, second, "stationary_density")
-    _title(second, "b", "in the end")
+    panel_title(second, "b", "in the end")
     plot.compare(theory["populations"], experiment["populations"], "flat_fraction", third, dim="examples")
     # the colours are those of (a)
     if (legend := third.get_legend()) is not None:
         legend.remove()
-    _title(third, "c", "how the flat minimum fills")
+    panel_title(third, "c", "how the flat minimum fills")
     plot.compare(theory["mixing"], _known(experiment["mixing"], "mixing_steps"), "mixing_steps", fourth, dim="batch_size")
     fourth.set_yscale("log")
-    _title(fourth, "d", "mixing time")
+    panel_title(fourth, "d", "mixing time")
     return figure
 
 
@@ -104,10 +103,10 @@ def beyond(theory: Groups, experiment: Groups) -> Figure:
         if name == "momentum":
             plot.compare(theory[name], _known(experiment[name], "escape_rate"), "escape_rate", ax, dim="momentum")
             ax.set_ylim(bottom=0)
-            _title(ax, letter, "momentum slows escape at one temperature")
+            panel_title(ax, letter, "momentum slows escape at one temperature")
         else:
             plot.compare(theory[name], None, "log_preference", ax, dim="batch_size")
-            _title(ax, letter, "noise along the curvature")
+            panel_title(ax, letter, "noise along the curvature")
     return figure
 
 
@@ -115,8 +114,3 @@ def _known(data: xr.Dataset, variable: str) -> xr.Dataset | None:
     """Only points that were measured."""
     kept = data.isel({data[variable].dims[-1]: np.flatnonzero(np.isfinite(data[variable].values[0]))})
     return kept if kept[variable].size else None
-
-
-def _title(ax: Axes, letter: str, text: str) -> None:
-    with plot.style():
-        ax.set_title(f"({letter}) {text}", loc="left", fontsize=12)

@@ -9,8 +9,9 @@ import numpy as np
 import xarray as xr
 
 from quenched import plot
-from quenched.plot.style import axis_label, colour
+from quenched.plot.style import axis_label, colour, panel_title
 from quenched.studies.shift_curvature.problem import SAME
+from quenched.studies.summary import groups
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,9 +24,7 @@ Groups = Mapping[str, xr.Dataset]
 
 def draw(study: ShiftCurvature, tree: xr.DataTree) -> Mapping[str, Figure]:
     """Every figure of the study, from the outcome of ``run``; parts that the study leaves out are left out."""
-    theory, experiment = (
-        {name: node.to_dataset() for name, node in tree[engine].children.items()} for engine in ("theory", "experiment")
-    )
+    theory, experiment = groups(tree)
     figures = {"anatomy": anatomy(theory, experiment), "trade-off": trade_off(theory, experiment)}
     if "network" in experiment:
         figures["network"] = network(experiment["network"])
@@ -41,18 +40,18 @@ def anatomy(theory: Groups, experiment: Groups) -> Figure:
     letters = iter("abcd")
     for ax, name in zip(axes, domains, strict=False):
         bars(experiment["anatomy"].sel(rule=name), theory["anatomy"].sel(rule=name), ax)
-        _title(ax, next(letters), f"test set: {name}")
+        panel_title(ax, next(letters), f"test set: {name}")
     rest = iter(axes[len(domains) :])
     ax = next(rest)
     _lines(theory["line"], ax)
-    _title(ax, next(letters), "through the two minima")
+    panel_title(ax, next(letters), "through the two minima")
     if "invariance" in experiment:
         ax = next(rest)
         expected, found = (part["invariance"].sel(rule=[SAME]) for part in (theory, experiment))
         plot.compare(expected, found, "excess", ax, dim="learning_rate")
         ax.set_xscale("log")
         ax.set_ylim(bottom=0)
-        _title(ax, next(letters), "one temperature, many learning rates")
+        panel_title(ax, next(letters), "one temperature, many learning rates")
     for ax in rest:
         ax.remove()
     return figure
@@ -103,18 +102,18 @@ def trade_off(theory: Groups, experiment: Groups) -> Figure:
     letters = iter("abcd")
     if count == 4:
         _densities(theory["potentials"], experiment["potentials"], axes[0])
-        _title(axes[0], next(letters), "constant noise")
+        panel_title(axes[0], next(letters), "constant noise")
         _potentials(theory["potentials"], axes[1])
-        _title(axes[1], next(letters), "noise larger at the sharp minimum")
+        panel_title(axes[1], next(letters), "noise larger at the sharp minimum")
     first, second = axes[-2:]
     found = experiment.get("trade_off")
     _losses(theory, found, first)
-    _title(first, next(letters), "constant noise: a best temperature")
+    panel_title(first, next(letters), "constant noise: a best temperature")
     plot.compare(theory["trade_off"], found, "flat_mass", second, dim="sgd_temperature")
     _exact(theory, "flat_mass", second, 2)
     second.set_xscale("log")
     second.set_ylim(0, 1.05)
-    _title(second, next(letters), "the shape of the noise")
+    panel_title(second, next(letters), "the shape of the noise")
     return figure
 
 
@@ -189,15 +188,10 @@ def network(found: xr.Dataset) -> Figure:
     """The parts of a network, and how sharp the places are where its SGD is."""
     figure, (first, second, third) = plot.panels(1, 3, width=5.8)
     bars(found.isel(rule=0), None, first)
-    _title(first, "a", "network")
+    panel_title(first, "a", "network")
     for ax, name, letter in ((second, "sharpness", "b"), (third, "hessian_trace", "c")):
         plot.compare(None, found, name, ax, dim="sgd_temperature")
         if (legend := ax.get_legend()) is not None:
             legend.remove()
-        _title(ax, letter, {"sharpness": "top eigenvalue", "hessian_trace": "trace"}[name])
+        panel_title(ax, letter, {"sharpness": "top eigenvalue", "hessian_trace": "trace"}[name])
     return figure
-
-
-def _title(ax: Axes, letter: str, text: str) -> None:
-    with plot.style():
-        ax.set_title(f"({letter}) {text}", loc="left", fontsize=12)

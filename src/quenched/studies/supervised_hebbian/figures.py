@@ -9,8 +9,9 @@ import numpy as np
 import xarray as xr
 
 from quenched import plot
-from quenched.plot.style import axis_label, colour, marker
+from quenched.plot.style import axis_label, colour, log_ticks, marker, panel_title
 from quenched.studies import memory_figures as shared
+from quenched.studies.summary import groups
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,15 +27,12 @@ PUBLISHED = {"without": 0.75, "with": 0.95}
 
 def draw(study: SupervisedHebbian, tree: xr.DataTree) -> Mapping[str, Figure]:
     """Every figure of the study, from the outcome of ``run``; parts that the study leaves out are left out."""
-    theory, experiment = (
-        {name: node.to_dataset() for name, node in tree[engine].children.items()} if engine in tree.children else {}
-        for engine in ("theory", "experiment")
-    )
+    theory, experiment = groups(tree)
     figures = {}
     if "concept" in experiment:
         figures["learning-curve"] = learning_curve(study, theory, experiment)
     if "diagrams" in theory or "point" in experiment:
-        figures["phases"] = phases(theory, experiment)
+        figures["phases"] = shared.point_figure(theory, experiment, "diagrams", diagrams)
     if "classes" in experiment:
         figures["classes"] = classes(study, theory["classes"], experiment["classes"])
     if "layers" in experiment:
@@ -51,19 +49,7 @@ def learning_curve(study: SupervisedHebbian, theory: Groups, experiment: Groups)
     shared.learning_curve(theory["concept"], experiment["concept"], "archetype_overlap", ax)
     with plot.style():
         ax.legend(loc="lower right")
-    shared.title(ax, "", f"$r={study.quality:g}$, $\\alpha={study.load:g}$, $T=0$, $N={study.curve_size}$")
-    return figure
-
-
-def phases(theory: Groups, experiment: Groups) -> Figure:
-    """Lines for several data-set entropies, and the point's dependence on N."""
-    shown = [name for name in ("diagrams", "point") if name in (theory if name == "diagrams" else experiment)]
-    figure, axes = plot.panels(1, len(shown), width=6.2, height=5.0)
-    for ax, name in zip(axes, shown, strict=True):
-        if name == "diagrams":
-            diagrams(theory[name], ax)
-        else:
-            shared.finite_size(theory[name], experiment[name], ax)
+    panel_title(ax, "", f"$r={study.quality:g}$, $\\alpha={study.load:g}$, $T=0$, $N={study.curve_size}$")
     return figure
 
 
@@ -96,13 +82,13 @@ def classes(study: SupervisedHebbian, theory: xr.Dataset, experiment: xr.Dataset
             ax.errorbar(
                 points["examples"], points["accuracy"], points["accuracy_error"], ls="none", marker=marker(i), color=colour(i)
             )
-        shared.log_ticks(ax, experiment["examples"].values)
+        log_ticks(ax, experiment["examples"].values)
         ax.axhline(1 / study.classes, color="grey", ls="--", lw=1, label="chance")
         ax.set_xlabel(axis_label(theory["examples"]))
         ax.set_ylabel(axis_label(theory["accuracy"]))
         ax.set_ylim(0, 1.02)
         ax.legend()
-    shared.title(ax, "", f"$N={study.class_size}$, $K={study.classes}$ random classes")
+    panel_title(ax, "", f"$N={study.class_size}$, $K={study.classes}$ random classes")
     return figure
 
 
@@ -117,7 +103,7 @@ def layers(experiment: Groups) -> Figure:
             left.plot(scores["replicas"], test, color=colour(i), marker=marker(i), lw=1.2, label=str(name))
             left.plot(scores["replicas"], validation, color=colour(i), marker=marker(i), mfc="white", ls="none", ms=5)
         left.plot([], [], color="grey", marker="o", mfc="white", ls="none", ms=5, label="held-out training images")
-        shared.log_ticks(left, scores["replicas"].values)
+        log_ticks(left, scores["replicas"].values)
         left.set_xlabel(axis_label(scores["replicas"]))
         right.errorbar(
             single["per_class"],
@@ -128,7 +114,7 @@ def layers(experiment: Groups) -> Figure:
             color=colour(1),
             label="one archetype per class, centred",
         )
-        shared.log_ticks(right, single["per_class"].values)
+        log_ticks(right, single["per_class"].values)
         right.set_xlabel(axis_label(single["per_class"]))
         for ax in axes:
             for label, value in PUBLISHED.items():
@@ -140,8 +126,8 @@ def layers(experiment: Groups) -> Figure:
         low = min(float(scores["image_accuracy"].min()), float(single["image_accuracy"].min()))
         for ax in axes:
             ax.set_ylim(low - 0.05, 1.0)
-    shared.title(left, "a", "layers of replicas")
-    shared.title(right, "b", "one archetype saturates")
+    panel_title(left, "a", "layers of replicas")
+    panel_title(right, "b", "one archetype saturates")
     return figure
 
 

@@ -6,18 +6,16 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 import xarray as xr
 
 from quenched.data import Digits, Mnist
 from quenched.data.digits import AbstractDigits
 from quenched.models import Hopfield
-from quenched.models.hebbian import RULES
 from quenched.numerics import checks
-from quenched.studies import learning_curves, memories, memory_lines
+from quenched.studies import learning_curves
 from quenched.studies.base import Study
 from quenched.studies.claims import Claim
-from quenched.studies.memories import Effort
+from quenched.studies.memory_study import MemoryStudy
 from quenched.studies.supervised_hebbian import images, machine
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class SupervisedHebbian(Study):
+class SupervisedHebbian(MemoryStudy):
     """Hebb's rule on the mean of each class. For noisy copies of random archetypes the theory is exact and r^-2 examples are
     enough; a class of real images is a tree, and needs several archetypes of its own, one hidden unit each.
 
@@ -48,18 +46,6 @@ class SupervisedHebbian(Study):
 
     model: Hopfield = Hopfield(load=0.02, examples=20, quality=0.5, rule="supervised")
     """Network of the point."""
-    temperature: float = 0.2
-    """Temperature of the point."""
-    sizes: tuple[int, ...] = (500, 1000, 2000)
-    """Numbers of spins of the point, extrapolated to infinity. Empty: no simulation of it."""
-    examples: tuple[int, ...] = (30, 50, 75, 100, 150, 250, 400)
-    """Examples per archetype of the learning curves. Empty: left out."""
-    load: float = 0.02
-    """Their load."""
-    quality: float = 0.2
-    """Their quality."""
-    curve_size: int = 2000
-    """Their number of spins."""
     entropies: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2)
     """Data-set entropies rho of the phase diagrams. Empty: left out."""
     lines: int = 33
@@ -86,24 +72,16 @@ class SupervisedHebbian(Study):
     """Random choices of these examples."""
     tree_images: int = 300
     """Images of the map of overlaps and of the dendrogram."""
-    disorder: int = 8
-    """Networks per number."""
-    sweeps: int = 200
-    """Sweeps over which equilibrium is averaged."""
 
     def check(self) -> None:
-        lows = {"curve_size": 2, "disorder": 2, "sweeps": 40, "lines": 3, "class_size": 2, "classes": 2}
-        for name, low in (lows | {"held_out": 1, "draws": 2, "tree_images": 3}).items():
-            checks.integer_at_least(name, getattr(self, name), low)
-        for name, low in {"sizes": 2, "examples": 1, "class_examples": 1, "replicas": 1, "per_class": 1}.items():
-            for count in getattr(self, name):
-                checks.integer_at_least(name, count, low)
-        memories.check_temperature(self.model, self.temperature)
-        checks.positive("load", self.load)
+        super().check()
+        self.check_integers(
+            {"lines": 3, "class_size": 2, "classes": 2, "held_out": 1, "draws": 2, "tree_images": 3},
+            {"class_examples": 1, "replicas": 1, "per_class": 1},
+        )
         checks.finite("ink", self.ink)
-        for name, values in {"quality": (self.quality,), "class_qualities": self.class_qualities}.items():
-            for value in values:
-                checks.in_interval(name, value, 0.0, 1.0, closed="right")
+        for value in self.class_qualities:
+            checks.in_interval("class_qualities", value, 0.0, 1.0, closed="right")
         for value in self.entropies:
             checks.non_negative("entropies", value)
 
@@ -128,15 +106,8 @@ class SupervisedHebbian(Study):
             "paper": large,
         }
 
-    @property
-    def effort(self) -> Effort:
-        """How much a simulation is."""
-        return Effort(self.disorder, sweeps=self.sweeps)
-
     def theory(self, seed: int, progress: bool) -> xr.DataTree:
-        found = {"point": memories.expected(self.model, self.temperature)}
-        if self.examples:
-            found["concept"] = learning_curves.expected(self.curve_model(), RULES, learning_curves.between(self.examples))
+        found = self.shared_theory()
         if self.entropies:
             found["diagrams"] = machine.diagrams(self.entropies, self.lines)
         if self.class_qualities:
@@ -145,31 +116,13 @@ class SupervisedHebbian(Study):
         return xr.DataTree.from_dict(found)
 
     def experiment(self, seed: int, progress: bool) -> xr.DataTree | None:
-        found = {}
-        if self.sizes:
-            found["point"] = memories.along_sizes(self.model, self.temperature, self.sizes, self.effort, seed)
-        if self.examples:
-            found["concept"] = learning_curves.measured(
-                self.curve_model(), RULES, self.examples, self.curve_size, self.effort, seed
-            )
+        found = self.shared_experiment(seed)
         if self.class_qualities:
             sizes = (self.class_size, self.classes)
             found["classes"] = machine.measured_accuracies(*sizes, self.class_qualities, self.class_examples, self.disorder, seed)
         if self.data is not None:
             found |= images.measured(self, seed)
         return xr.DataTree.from_dict(found) if found else None
-
-    def curve_model(self) -> Hopfield:
-        """The network of the learning curves; its rule and examples are what varies."""
-        return Hopfield(load=self.load, quality=self.quality)
-
-    def transitions(self, x: str, y: str) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
-        """Lines of the phase diagram in the plane of ``model.load`` and ``temperature``."""
-        return memory_lines.transitions(self.model, x, y)
-
-    def summary(self, tree: xr.DataTree) -> xr.Dataset:
-        """Numbers of the point: by theory, and extrapolated from simulations."""
-        return memories.summarise(tree)
 
     def figures(self, tree: xr.DataTree) -> Mapping[str, Figure]:
         from quenched.studies.supervised_hebbian import figures

@@ -34,13 +34,18 @@ def check_temperature(temperature: float) -> None:
         )
 
 
-def branch(law: PatternLaw, temperature: float) -> Curve:
-    """The load along the branch, as a function of r y."""
+def _check_retrieval(temperature: float) -> None:
+    """Refuse temperatures at which no load has retrieval, besides those that nothing can be computed at."""
     check_temperature(temperature)
-    if temperature == 0:
-        return Curve(lambda y: _zero_load(law, y / law.quality), np.geomspace(1e-3, _FAR, 800), "load")
     if temperature >= 1:
         raise checks.NoSolutionError(f"no retrieval at any load at temperature {temperature:g} >= 1 (units Gamma = R)")
+
+
+def branch(law: PatternLaw, temperature: float) -> Curve:
+    """The load along the branch, as a function of r y."""
+    _check_retrieval(temperature)
+    if temperature == 0:
+        return Curve(lambda y: _zero_load(law, y / law.quality), np.geomspace(1e-3, _FAR, 800), "load")
     # the maximum is at r y of order 1, and of order 1/sqrt(rho) for very blurred examples; small y cost most
     low = 0.3 / np.sqrt(1 + 10 * law.entropy)
     places = np.geomspace(low, _FAR, int(np.log(_FAR / low) / np.log(1.16)))
@@ -51,7 +56,7 @@ def retrieval(law: PatternLaw, load: float, temperature: float) -> State:
     """The stable retrieval state. Raises ``NoSolutionError``, naming the critical load, where there is none."""
     if load > 0:
         return state_at(law, solve_level(branch(law, temperature), load), temperature)
-    branch(law, temperature)  # refuses temperatures without retrieval
+    _check_retrieval(temperature)
     state = state_at(law, _FAR, temperature) if temperature == 0 else _without_load(law, temperature)
     if state.susceptibility >= 1:
         raise checks.NoSolutionError("no retrieval state at load 0 and temperature 0: spins whose examples tie are free (C >= 1)")
